@@ -1,0 +1,1 @@
+"""ACT Flows: a job controller between workload systems and computing elements."""

@@ -1,0 +1,1 @@
+"""The ATLAS application: PanDA, CRIC, translation, heartbeats, validation, final reports."""

@@ -1,0 +1,18 @@
+"""The ATLAS application, as the tower plugs it in."""
+
+from act_core.apps import Application, Part
+from act_core.atlas import bind, fetch_jobs, heartbeat, mirror, refresh, retire, validate
+from act_core.atlas.books import NAME
+
+APP = Application(
+    NAME,
+    on_news=mirror.on_news,
+    parts=(
+        Part("refresh-queues", "read", refresh.due, refresh.refresh),
+        Part("fetch-jobs", "fetch", fetch_jobs.due, fetch_jobs.fetch_jobs),
+        Part("translate", "translate", bind.due, bind.bind),
+        Part("fetch-validate", "validate", validate.due, validate.validate),
+        Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
+    ),
+    archive=retire.retire,
+)

@@ -1,0 +1,100 @@
+"""From a PanDA job to an attempt: the one bridge into the engine."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from act_core.atlas import books
+from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.cric import Queue
+from act_core.atlas.final import Ended, final_update
+from act_core.atlas.instance import queue_of, server_of
+from act_core.atlas.translate import TranslateSettings, translate
+from act_core.atlas.wire import PandaJob
+from act_core.db.arrivals import NewJob, add_jobs
+from act_core.db.panda_models import PandaRow
+from act_core.errors import BadInput
+from act_core.ids import TowerId
+from act_core.jobspec import JobSpec
+from act_core.runtime import Counts, Runtime
+from act_core.states import PandaState
+
+BATCH = 500
+UNTRANSLATABLE = 1008  # PanDA's general pilot error
+
+
+async def due(rt: Runtime) -> Sequence[str]:
+    """PanDA queues with jobs that no attempt stands for."""
+    return await rt.read(_queues_with_sent, server_of(rt))
+
+
+def _queues_with_sent(session: Session, server: str) -> list[str]:
+    question = select(PandaRow.queue).where(PandaRow.state == PandaState.SENT.value, PandaRow.server == server)
+    return list(session.scalars(question.distinct().order_by(PandaRow.queue)))
+
+
+def _sent(session: Session, server: str, queue: str) -> list[Booked]:
+    return books.picked(
+        session,
+        PandaRow.state == PandaState.SENT.value,
+        PandaRow.queue == queue,
+        PandaRow.server == server,
+        limit=BATCH,
+    )
+
+
+async def bind(rt: Runtime, name: str) -> Counts:
+    """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
+    rows, queue = await rt.read(_sent, server_of(rt), name), await queue_of(rt, name)
+    now = rt.now()  # one time for the description and the row: the log's address names its day
+    settings = TranslateSettings.of(rt.settings.app)
+    specs: dict[Booked, JobSpec] = {}
+    refused: dict[Booked, dict[str, Any]] = {}
+    for row in rows:
+        try:
+            specs[row] = described(row, queue, settings, now)
+        except BadInput as err:
+            refused[row] = untranslatable(row, str(err), settings.schedulerid, now)
+    return await rt.write(_write, rt.tower, queue, specs, refused, rt.settings.arc.jobs.attempts, now)
+
+
+def described(row: Booked, queue: Queue | None, settings: TranslateSettings, now: datetime) -> JobSpec:
+    """The job in nobody's dialect. Raises BadInput with the reason."""
+    if queue is None or not queue.endpoints:
+        raise BadInput(f"queue {row.queue} has no CE")
+    if queue.status == "offline":
+        raise BadInput(f"queue {row.queue} is offline")
+    return translate(PandaJob.parse(json.loads(row.job)), queue, settings, now)
+
+
+def _write(
+    session: Session,
+    tower: TowerId,
+    queue: Queue | None,
+    specs: Mapping[Booked, JobSpec],
+    refused: Mapping[Booked, Mapping[str, Any]],
+    attempts: int,
+    now: datetime,
+) -> Counts:
+    """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
+    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING) for row in specs}
+    changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
+    settled = books.settle(session, changes, now)
+    written = settled.written
+    ces = frozenset(one.name for one in queue.endpoints) if queue else frozenset()
+    jobs = [NewJob(NAME, row.app_job_id, specs[row], ces, attempts, share=row.queue) for row in written if row in specs]
+    add_jobs(session, tower, jobs, now)
+    return settled.counts(bound=len(jobs), untranslatable=len(written) - len(jobs))
+
+
+def untranslatable(row: Booked, why: str, schedulerid: str, now: datetime) -> dict[str, Any]:
+    """What PanDA is told of a job that no CE can be asked to run."""
+    ended = Ended(
+        row.panda_id, row.attempt_nr, row.queue, "failed", now, cores=row.cores, error=why, code=UNTRANSLATABLE
+    )
+    report = final_update(ended, None, schedulerid)
+    return {"report": report.model_dump_json(exclude_none=True), "heartbeat_due_at": now, "error": why}

@@ -1,0 +1,185 @@
+"""The tower's rows of PanDA jobs: how they come in, and the only door through which they change."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy.orm import Session
+
+from act_core.db.attempts import AnyRow
+from act_core.db.bulk import chunks, update_rows
+from act_core.db.models import ERROR_LENGTH
+from act_core.db.panda_models import PandaRow
+from act_core.logs import log
+from act_core.runtime import Counts
+from act_core.states import PANDA_LIFE, PandaState
+
+logger = log(__name__)
+NAME = "atlas"
+ROWS = 100  # of one statement: reports are long
+WRITABLE = frozenset(
+    {
+        "told",
+        "told_at",
+        "wanted",
+        "heartbeat_due_at",
+        "refused",
+        "ce",
+        "node",
+        "started_at",
+        "ended_at",
+        "outputs",
+        "checks",
+        "check_due_at",
+        "report",
+        "error",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Booked:
+    """A row of `panda_jobs` that was picked, with the version that it had."""
+
+    id: int
+    version: int
+    server: str
+    panda_id: int
+    attempt_nr: int
+    queue: str
+    label: str
+    state: PandaState
+    told: str | None
+    told_at: datetime | None
+    wanted: str
+    refused: int
+    ce: str | None
+    node: str | None
+    cores: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    outputs: str | None
+    checks: int
+    report: str | None
+    error: str | None
+    job: str
+
+    @property
+    def app_job_id(self) -> str:
+        """What the engine's rows call this job."""
+        return app_job_id(self.panda_id, self.attempt_nr)
+
+
+_PICKED = tuple(getattr(PandaRow, name) for name in Booked.__slots__)
+
+
+def app_job_id(panda_id: int, attempt_nr: int) -> str:
+    return f"{panda_id}.{attempt_nr}"
+
+
+def panda_ids(app_job_ids: Iterable[str]) -> set[tuple[int, int]]:
+    """The (PandaID, attemptNr) of these."""
+    return {(int(panda), int(attempt)) for panda, _, attempt in (one.partition(".") for one in app_job_ids)}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a PanDA job: another state (None: it stays), and columns."""
+
+    to: PandaState | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+def picked(session: Session, *where: ColumnElement[bool], limit: int) -> list[Booked]:
+    rows = session.execute(select(*_PICKED).where(*where).order_by(PandaRow.id).limit(limit))
+    return [_booked(row) for row in rows]
+
+
+def _booked(row: AnyRow) -> Booked:
+    values = list(row)
+    values[7] = PandaState(values[7])
+    return Booked(*values)
+
+
+def by_app_job_ids(session: Session, server: str, ids: Collection[str]) -> dict[str, Booked]:
+    """The rows of these jobs, by what the engine calls them."""
+    found: dict[str, Booked] = {}
+    wanted = panda_ids(ids)
+    for chunk in chunks({panda for panda, _ in wanted}):
+        rows = picked(session, PandaRow.server == server, PandaRow.panda_id.in_(chunk), limit=10 * len(chunk))
+        found |= {row.app_job_id: row for row in rows if (row.panda_id, row.attempt_nr) in wanted}
+    return found
+
+
+@dataclass(slots=True)
+class Settled:
+    """Rows that were written, and those that were left alone because the move is illegal (our bug)."""
+
+    written: list[Booked] = field(default_factory=list)
+    illegal: list[Booked] = field(default_factory=list)
+
+    def counts(self, **words: int) -> Counts:
+        """These, where there are any, and the illegal ones: they turn the run red."""
+        words["illegal"] = len(self.illegal)
+        return Counts({word.replace("_", " "): n for word, n in words.items() if n})
+
+
+def settle(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Settled:
+    """Write what has not changed since it was picked. Raises ValueError for a column that nobody may write."""
+    settled = Settled(illegal=[row for row, change in changes.items() if not _legal(row, change)])
+    for row in settled.illegal:
+        logger.error("PanDA job %d: illegal move %s → %s", row.panda_id, row.state, changes[row].to)
+    for change in changes.values():
+        if strange := set(change.columns) - WRITABLE:
+            raise ValueError(f"a change may not write {sorted(strange)}")
+    legal = sorted(set(changes) - set(settled.illegal), key=lambda row: row.id)
+    for chunk in chunks(legal, ROWS):
+        versions = dict(
+            session.execute(
+                select(PandaRow.id, PandaRow.version)
+                .where(PandaRow.id.in_([row.id for row in chunk]))
+                .with_for_update()
+            )
+            .tuples()
+            .all()
+        )
+        fresh = [row for row in chunk if versions.get(row.id) == row.version]
+        settled.written += fresh
+        update_rows(session, PandaRow, {row.id: _columns(row, changes[row], now) for row in fresh})
+    return settled
+
+
+def _legal(row: Booked, change: Change) -> bool:
+    return change.to is None or change.to is row.state or change.to in PANDA_LIFE[row.state]
+
+
+def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
+    values = dict(change.columns) | {"modified": now}
+    if isinstance(values.get("error"), str):
+        values["error"] = values["error"][:ERROR_LENGTH]
+    if change.to is not None and change.to is not row.state:
+        values |= {"state": change.to.value, "state_since": now}
+    return values
+
+
+def insert_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Book jobs that PanDA has handed out; one that is booked already is left as it is. Returns how many are new."""
+    if not rows:
+        return 0
+    server = rows[0]["server"]
+    ids = [row["panda_id"] for row in rows]
+    known = {
+        (row.panda_id, row.attempt_nr)
+        for chunk in chunks(ids)
+        for row in session.execute(
+            select(PandaRow.panda_id, PandaRow.attempt_nr).where(
+                PandaRow.server == server, PandaRow.panda_id.in_(chunk)
+            )
+        )
+    }
+    new = [dict(row) for row in rows if (row["panda_id"], row["attempt_nr"]) not in known]
+    if new:
+        session.execute(insert(PandaRow), new)
+    return len(new)

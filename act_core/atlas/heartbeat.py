@@ -1,0 +1,130 @@
+"""What PanDA is told: heartbeats, final reports until they are accepted; and what it orders: kills."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from act_core.atlas import books
+from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.final import Ended, final_update
+from act_core.atlas.instance import panda, server_of
+from act_core.atlas.reports import Update, UpdateAnswer, as_text
+from act_core.db import wishes
+from act_core.db.panda_models import PandaRow
+from act_core.runtime import Counts, Runtime
+from act_core.settings.model import Panda
+from act_core.states import PandaState, Request
+
+BATCH = 1000
+_LONGEST = timedelta(minutes=30)
+
+
+async def due(rt: Runtime) -> Sequence[str]:
+    """One key, the server, while some job's time has come."""
+    first = await rt.read(_first_due, server_of(rt), rt.now())
+    return [server_of(rt)] if first is not None else []
+
+
+def _first_due(session: Session, server: str, now: datetime) -> int | None:
+    question = select(PandaRow.id).where(PandaRow.heartbeat_due_at <= now, PandaRow.server == server).limit(1)
+    return session.execute(question).scalar()
+
+
+def due_rows(session: Session, server: str, now: datetime) -> list[Booked]:
+    return books.picked(session, PandaRow.heartbeat_due_at <= now, PandaRow.server == server, limit=BATCH)
+
+
+def update_for(row: Booked, settings: Panda) -> Update:
+    """The report that is due: the final one as it was written, or a heartbeat."""
+    if row.state is PandaState.TOREPORT and row.report:
+        return Update.model_validate_json(row.report)
+    return Update(
+        job_id=row.panda_id,
+        job_status=row.wanted,  # type: ignore[arg-type] # the model validates it
+        attempt_nr=row.attempt_nr,
+        site_name=row.queue,
+        node=row.node,
+        scheduler_id=settings.schedulerid,
+        core_count=row.cores,
+        job_metrics=f"coreCount={row.cores}",
+        start_time=as_text(row.started_at) if row.wanted != "starting" else None,
+    )
+
+
+def spread(beat: timedelta, panda_id: int) -> timedelta:
+    """Heartbeats of many jobs do not come at once: each between 80 and 100 % of the interval."""
+    return beat * (0.8 + 0.2 * random.Random(panda_id).random())  # noqa: S311 - only to spread
+
+
+def after_report(row: Booked, answer: UpdateAnswer, now: datetime, beat: timedelta) -> Change:
+    """What PanDA's answer means for a job."""
+    if row.state is PandaState.TOREPORT:
+        return _after_final(row, answer, now)
+    if row.state is PandaState.TOKILL:
+        return Change(None, {"heartbeat_due_at": None})
+    if answer.kill or answer.already_done:
+        why = "PanDA wants it dead" if answer.kill else "PanDA says that it is over"
+        if row.state is PandaState.SENT:  # no attempt stands for it
+            return Change(PandaState.TOREPORT, {"report": killed(row, now), "heartbeat_due_at": now, "error": why})
+        return Change(PandaState.TOKILL, {"heartbeat_due_at": None, "told_at": now, "error": row.error or why})
+    if not answer.settled:
+        return _again(row, answer, now)
+    columns = {"told": row.wanted, "told_at": now, "refused": 0}
+    return Change(None, columns | {"heartbeat_due_at": now + spread(beat, row.panda_id)})
+
+
+def killed(row: Booked, now: datetime) -> str:
+    """The final report of a job that was killed before it had an attempt."""
+    ended = Ended(row.panda_id, row.attempt_nr, row.queue, "killed", now, cores=row.cores)
+    return final_update(ended, None, "").model_dump_json(exclude_none=True, exclude={"scheduler_id"})
+
+
+def _after_final(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
+    if answer.settled:
+        told = json.loads(row.report)["job_status"] if row.report else row.told
+        return Change(PandaState.CLOSED, {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0})
+    return _again(row, answer, now)
+
+
+def _again(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
+    """No usable answer, or a refusal that a person has to look at: never given up, ever more rarely sent."""
+    pause = min(timedelta(seconds=10) * int(2 ** min(row.refused, 10)), _LONGEST)
+    return Change(None, {"refused": row.refused + 1, "heartbeat_due_at": now + pause, "error": answer.message or None})
+
+
+async def heartbeat(rt: Runtime, server: str) -> Counts:
+    """One round of reports, in parallel shards."""
+    now = rt.now()
+    found = await rt.read(due_rows, server, now)
+    # of two attempts of one PanDA job the older one is told first: answers are matched by PandaID
+    rows = list({row.panda_id: row for row in reversed(found)}.values())
+    if not rows:
+        return Counts()
+    settings = rt.settings.app.panda
+    updates = {row.panda_id: update_for(row, settings) for row in rows}
+    answers = await panda(rt).update_jobs_bulk(list(updates.values()))
+    now = rt.now()
+    changes = {
+        row: after_report(row, answers[row.panda_id], now, settings.heartbeattime)
+        for row in rows
+        if row.panda_id in answers
+    }
+    return await rt.write(_settle, changes, now)
+
+
+def _settle(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Counts:
+    """Write, and in the same transaction tell the engine of kills and of rows that nobody needs any more."""
+    settled = books.settle(session, changes, now)
+    written = settled.written
+    killed = [row.app_job_id for row in written if changes[row].to is PandaState.TOKILL]
+    closed = [row.app_job_id for row in written if changes[row].to is PandaState.CLOSED]
+    later = sum(changes[row].columns.get("refused", 0) > 0 for row in written)
+    if killed:
+        wishes.wish(session, NAME, killed, Request.CANCEL, now)
+    if closed:
+        wishes.release(session, NAME, closed, now)
+    return settled.counts(told=len(written) - later, final=len(closed), kill_orders=len(killed), to_tell_again=later)

@@ -1,0 +1,22 @@
+"""One PanDA server and what belongs to it: the client, the queues as they are served."""
+
+from act_core.atlas import queues
+from act_core.atlas.cric import Queue
+from act_core.atlas.panda_client import PandaV1, open_panda
+from act_core.runtime import Runtime
+
+
+def panda(rt: Runtime) -> PandaV1:
+    """The client, with its warm connections."""
+    return rt.kept(PandaV1, open_panda)
+
+
+def server_of(rt: Runtime) -> str:
+    """What the rows of this server are keyed by."""
+    return rt.settings.app.panda.server.removeprefix("https://").rstrip("/")
+
+
+async def queue_of(rt: Runtime, name: str) -> Queue | None:
+    """A PanDA queue as CRIC and the configuration describe it."""
+    found = await rt.read(queues.parsed, name)
+    return None if found is None else Queue.model_validate(found)

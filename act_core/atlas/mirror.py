@@ -1,0 +1,192 @@
+"""From an attempt's news to its PanDA job: the other bridge. What is decided here is pure."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from act_core.atlas import books
+from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.final import Ended, final_update
+from act_core.atlas.instance import server_of
+from act_core.atlas.joblog import publish
+from act_core.atlas.pilot_word import LARGEST, Heartbeat, parse_heartbeat
+from act_core.atlas.translate import HEARTBEAT, log_url
+from act_core.db import claims, wishes
+from act_core.db.attempts import Attempt
+from act_core.db.bulk import chunks
+from act_core.db.models import CeJob
+from act_core.engine.fetch import result_dir
+from act_core.errors import BadInput
+from act_core.logs import log
+from act_core.runtime import Counts, Runtime
+from act_core.settings.model import Settings
+from act_core.states import FINAL, PANDA_FINAL, CeState, PandaState, Request
+
+logger = log(__name__)
+_WAITING = {CeState.SUBMITTED, CeState.HOLDING}
+_SAID = {PandaState.TOVALIDATE, PandaState.TOREPORT}  # an earlier piece of news told the attempt's end
+_OVER = {CeState.FINISHING, CeState.FINISHED}
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What came home of a job: the pilot's report, or why there is none."""
+
+    heartbeat: Heartbeat | None = None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an attempt's news mean: for the PanDA job, and for the attempt itself."""
+
+    change: Change | None = None
+    wish: Request | None = None
+
+
+def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, now: datetime) -> Heard:
+    """What follows from where an attempt stands now."""
+    state = CeState(attempt.state)
+    clean = Request.CLEAN if state in FINAL and attempt.ce_clean_at is None else None
+    if attempt.superseded_by:
+        return Heard()
+    if row is None or row.state in PANDA_FINAL or row.state in _SAID:
+        return Heard(wish=Request.CLEAN if state is CeState.FAILED else clean)
+    if state in FINAL:
+        return Heard(_ended(attempt, state, row, home, settings, now), clean)
+    if row.state is PandaState.TOKILL:
+        return Heard(wish=Request.FETCH if state is CeState.FAILED else None)
+    return Heard(_moving(attempt, state, row, now), Request.FETCH if state is CeState.FAILED else None)
+
+
+def _moving(attempt: CeJob, state: CeState, row: Booked, now: datetime) -> Change | None:
+    """A job that is on its way. PanDA hears at once that it runs, and the rest with the next heartbeat."""
+    if state in _WAITING and row.ce != attempt.ce:
+        return Change(None, {"ce": attempt.ce})
+    if state is CeState.RUNNING and row.state in (PandaState.STARTING, PandaState.RUNNING):
+        started = row.started_at or attempt.started_at or now
+        columns = {"wanted": "running", "node": attempt.node, "started_at": started, "ce": attempt.ce}
+        return Change(PandaState.RUNNING, columns | {"heartbeat_due_at": now})
+    if state in _OVER and row.state in (PandaState.STARTING, PandaState.RUNNING):
+        return Change(PandaState.TRANSFERRING, {"wanted": "transferring", "ce": attempt.ce})
+    return None
+
+
+def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Settings, now: datetime) -> Change:
+    """A job that is over: what is to be validated, or what PanDA is to be told."""
+    good = state is CeState.DONE and home.heartbeat is not None and home.heartbeat.finished
+    outcome: Literal["killed", "finished", "failed"]
+    outcome = "killed" if row.state is PandaState.TOKILL else "finished" if good else "failed"
+    error = attempt.error or (home.trouble if state is CeState.DONE else None) or _words(state)
+    ended = Ended(
+        panda_id=row.panda_id,
+        attempt_nr=row.attempt_nr,
+        queue=row.queue,
+        outcome=outcome,
+        now=now,
+        cores=row.cores,
+        node=attempt.node,
+        started=attempt.started_at,
+        ended=attempt.ended_at,
+        wall_s=attempt.wall_s,
+        cpu_s=attempt.cpu_s,
+        error=None if good else error,
+        log_url=log_url(settings.app.joblog.urlprefix, attempt.created, row.queue, row.panda_id),
+    )
+    report = final_update(ended, home.heartbeat, settings.app.panda.schedulerid).model_dump_json(exclude_none=True)
+    columns: dict[str, Any] = {"report": report, "node": attempt.node, "ended_at": attempt.ended_at or now}
+    if outcome == "finished" and home.heartbeat:
+        files = [asdict(file) for file in home.heartbeat.outputs]
+        columns |= {"outputs": json.dumps(files), "check_due_at": now, "wanted": "transferring", "checks": 0}
+        return Change(PandaState.TOVALIDATE, columns)
+    return Change(PandaState.TOREPORT, columns | {"heartbeat_due_at": now, "error": None if good else error})
+
+
+def _words(state: CeState) -> str:
+    return {
+        CeState.CANCELLED: "the job was cancelled, and not by PanDA",
+        CeState.LOST: "the CE does not know the job any more",
+        CeState.VOID: "the job never arrived at the CE",
+        CeState.ABANDONED: "the CE was not seen for too long",
+    }.get(state, "")
+
+
+def read_home(directory: Path, panda_id: int) -> Home:
+    """The pilot's report, if it came home and is one."""
+    file = directory / HEARTBEAT
+    try:
+        if file.stat().st_size > LARGEST:
+            return Home(trouble=f"{HEARTBEAT} is larger than {LARGEST} bytes")
+        return Home(parse_heartbeat(file.read_text(encoding="utf-8", errors="replace"), panda_id))
+    except FileNotFoundError:
+        return Home(trouble=f"the pilot left no {HEARTBEAT}")
+    except (OSError, BadInput) as err:
+        return Home(trouble=str(err))
+
+
+async def on_news(rt: Runtime, rows: Sequence[Attempt]) -> Counts:
+    """Attempts moved: tell their PanDA jobs, in one transaction for all of them."""
+    jobs = await rt.read(_full, [attempt.id for attempt in rows])
+    booked = await rt.read(books.by_app_job_ids, server_of(rt), [job.app_job_id for job in jobs.values()])
+    homes = await asyncio.to_thread(_homes, rt.settings, jobs, booked)
+    now = rt.now()
+    news = {
+        job_id: heard(job, booked.get(job.app_job_id), homes.get(job_id, Home()), rt.settings, now)
+        for job_id, job in jobs.items()
+    }
+    return await rt.write(_write, rows, jobs, booked, news, now)
+
+
+def _full(session: Session, ids: Sequence[int]) -> dict[int, CeJob]:
+    found: dict[int, CeJob] = {}
+    for chunk in chunks(ids):
+        found |= {job.id: job for job in session.scalars(select(CeJob).where(CeJob.id.in_(chunk)))}
+    session.expunge_all()
+    return found
+
+
+def _homes(settings: Settings, jobs: Mapping[int, CeJob], booked: Mapping[str, Booked]) -> dict[int, Home]:
+    """Read what came home, and publish the logs; files are touched outside of any transaction."""
+    homes: dict[int, Home] = {}
+    for job_id, job in jobs.items():
+        row = booked.get(job.app_job_id)
+        if row is None or job.state not in (CeState.DONE.value, CeState.DONEFAILED.value):
+            continue
+        directory = result_dir(settings, job.app, job.app_job_id, job.attempt, job.created)
+        homes[job_id] = read_home(directory, row.panda_id)
+        publish(settings, directory, job.created, row.queue, row.panda_id)
+    return homes
+
+
+def _write(
+    session: Session,
+    rows: Sequence[Attempt],
+    jobs: Mapping[int, CeJob],
+    booked: Mapping[str, Booked],
+    news: Mapping[int, Heard],
+    now: datetime,
+) -> Counts:
+    changes = {booked[jobs[i].app_job_id]: said.change for i, said in news.items() if said.change}
+    settled = books.settle(session, changes, now)
+    stale = (
+        set(changes) - set(settled.written) - set(settled.illegal)
+    )  # a heartbeat came between: the news stay, and are heard again
+    told = [attempt for attempt in rows if attempt.id in jobs and _row_of(attempt, booked) not in stale]
+    for request in (Request.FETCH, Request.CLEAN):
+        wanted = [attempt.app_job_id for attempt in told if news[attempt.id].wish is request]
+        if wanted:
+            wishes.wish(session, NAME, wanted, request, now)
+    claims.hear(session, told)
+    moved = Counts(to.value for row in settled.written if (to := changes[row].to))
+    return settled.counts() + Counts({f"panda {state}": n for state, n in moved.items()})
+
+
+def _row_of(attempt: Attempt, booked: Mapping[str, Booked]) -> Booked | None:
+    return booked.get(attempt.app_job_id)

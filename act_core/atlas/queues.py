@@ -1,0 +1,51 @@
+"""The table of PanDA queues, and what of it each step asks."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from act_core.db.models import ERROR_LENGTH, CeJob
+from act_core.db.panda_models import PandaQueue, PandaRow
+from act_core.states import PANDA_FINAL, CeState, PandaState
+
+_OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL and state is not PandaState.TOREPORT)
+TAKES_JOBS = ("online", "test")
+
+
+def due(session: Session, now: datetime) -> list[str]:
+    """Served queues that may be asked for jobs."""
+    question = select(PandaQueue.name).where(
+        PandaQueue.served.is_(True),
+        PandaQueue.status.in_(TAKES_JOBS),
+        or_(PandaQueue.fetch_due_at.is_(None), PandaQueue.fetch_due_at <= now),
+    )
+    return list(session.scalars(question.order_by(PandaQueue.name)))
+
+
+def parsed(session: Session, name: str) -> Mapping[str, Any] | None:
+    """What is used of CRIC's entry."""
+    return session.execute(select(PandaQueue.parsed).where(PandaQueue.name == name)).scalar()
+
+
+def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int) -> int:
+    """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE."""
+    of_queue = (PandaRow.server == server, PandaRow.queue == queue)
+    present = session.execute(
+        select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(_OPEN))
+    ).scalar_one()
+    unbound = session.execute(
+        select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state == PandaState.SENT.value)
+    ).scalar_one()
+    waiting = session.execute(
+        select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue)
+    ).scalar_one()
+    return max(0, min(maxjobs - present, most_waiting - unbound - waiting))
+
+
+def asked(session: Session, name: str, again_at: datetime | None, trouble: str | None) -> None:
+    """Remember when to ask PanDA again for this queue, and what went wrong."""
+    words = trouble[:ERROR_LENGTH] if trouble else None
+    session.execute(update(PandaQueue).where(PandaQueue.name == name).values(fetch_due_at=again_at, trouble=words))

@@ -1,0 +1,34 @@
+"""Closed PanDA jobs leave the hot table."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from act_core.db.panda_models import PandaArchive, PandaRow
+from act_core.runtime import Counts, Runtime
+from act_core.states import PandaState
+
+CHUNK = 500
+
+
+async def retire(rt: Runtime) -> Counts:
+    """Move a chunk of rows that were closed long enough ago."""
+    moved = await rt.write(_move, rt.now() - rt.settings.arc.jobs.archiveafter)
+    return Counts({"retired": moved} if moved else {})
+
+
+def _move(session: Session, before: datetime) -> int:
+    closed = (PandaRow.state == PandaState.CLOSED.value, PandaRow.modified < before)
+    rows = session.scalars(
+        select(PandaRow).where(*closed).order_by(PandaRow.modified).limit(CHUNK).with_for_update()
+    ).all()
+    if not rows:
+        return 0
+    names = [column.name for column in PandaArchive.__table__.columns]
+    session.execute(insert(PandaArchive), [{name: getattr(row, name) for name in names} for row in rows])
+    ids = [row.id for row in rows]
+    for row in rows:
+        session.expunge(row)
+    session.execute(delete(PandaRow).where(PandaRow.id.in_(ids)).execution_options(synchronize_session=False))
+    return len(ids)

@@ -1,0 +1,1 @@
+"""Computing elements: one protocol, a back end for each kind. Knows neither the database nor an application."""

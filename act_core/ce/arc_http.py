@@ -1,0 +1,252 @@
+"""The connection to an A-REX: verified TLS with the proxy, deadlines on everything, errors as verdicts."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from act_core.credentials.proxy import load_proxy
+from act_core.credentials.tls import client_context
+from act_core.credentials.values import Credential
+from act_core.errors import CredentialError, OutcomeUnknown, ProtocolError, Transient
+
+CONNECT_S = 15.0
+LARGEST_ANSWER = 128 * 1024 * 1024  # bytes, of a document
+JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+XML = {"Accept": "application/json", "Content-Type": "application/xml"}
+TRANSFER_S = 3600.0  # a whole file; between two pieces of it the CE's deadline holds
+_BUSY = {429, 502, 503, 504}
+_ERRORS = (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that was read whole. The CE's words of error stand in `reason`."""
+
+    status: int
+    reason: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    """Connections under one proxy file. Retired ones are closed when their last request has ended."""
+
+    client: aiohttp.ClientSession
+    credential: Credential
+    mark: tuple[int, int]
+    users: int = 0
+    retired: bool = False
+
+
+class ArcConnection:
+    """Sessions to one endpoint; a new one when the proxy file has changed. Belongs to one event loop."""
+
+    def __init__(self, endpoint: str, ca: Path, proxy: Path, deadline: timedelta, calls: int, transfers: int) -> None:
+        self.endpoint, self.ca, self.proxy = endpoint.rstrip("/"), ca, proxy
+        self.seconds = deadline.total_seconds()
+        self._quick = aiohttp.ClientTimeout(total=self.seconds, sock_connect=CONNECT_S)
+        self._patient = aiohttp.ClientTimeout(total=TRANSFER_S, sock_connect=CONNECT_S, sock_read=self.seconds)
+        self.transfers = asyncio.Semaphore(transfers)
+        self._calls = asyncio.Semaphore(calls)
+        self._limit = calls + transfers
+        self._renewing = asyncio.Lock()
+        self._session: _Session | None = None
+
+    async def credential(self, now: datetime) -> Credential:
+        """Raises CredentialError for a proxy that is missing, open to others, or expired."""
+        return (await self._current(now)).credential
+
+    async def _current(self, now: datetime) -> _Session:
+        async with self._renewing:
+            mark = _mark(self.proxy)
+            if self._session is None or self._session.mark != mark:
+                fresh = await self._opened(mark, now)
+                await self._retire()
+                self._session = fresh
+            if self._session.credential.expires <= now:
+                raise CredentialError(f"the proxy {self.proxy} has expired: renew it")
+            return self._session
+
+    async def _opened(self, mark: tuple[int, int], now: datetime) -> _Session:
+        credential = await asyncio.to_thread(load_proxy, self.proxy, now)
+        context = await asyncio.to_thread(client_context, self.ca, self.proxy)
+        connector = aiohttp.TCPConnector(
+            ssl=context, limit=self._limit, keepalive_timeout=15, socket_factory=_quick_socket
+        )
+        return _Session(aiohttp.ClientSession(connector=connector, timeout=self._quick), credential, mark)
+
+    async def _retire(self) -> None:
+        """Requests under way go on; the last of them closes the session."""
+        old, self._session = self._session, None
+        if old is not None:
+            old.retired = True
+            if not old.users:
+                await old.client.close()
+
+    @asynccontextmanager
+    async def _using(self, now: datetime) -> AsyncIterator[aiohttp.ClientSession]:
+        held = await self._current(now)
+        held.users += 1
+        try:
+            yield held.client
+        finally:
+            held.users -= 1
+            if held.retired and not held.users:
+                await held.client.close()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        now: datetime,
+        data: object = None,
+        headers: Mapping[str, str] = JSON,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An open answer, for files of any size. Raises Transient, CredentialError, ProtocolError."""
+        url = URL(f"{self.endpoint}{path}", encoded=True)
+        try:
+            async with (
+                self._using(now) as client,
+                client.request(
+                    method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout or self._patient
+                ) as answer,
+            ):
+                self._allowed(answer)
+                if answer.status in _BUSY:
+                    after = answer.headers.get("Retry-After", "")
+                    again = f", to be asked again after {after[:40]}" if after else ""
+                    raise Transient(f"{self.endpoint} answers {answer.status} {answer.reason}{again}")
+                _hurry(answer)
+                yield answer
+        except _ERRORS as err:
+            raise self._verdict(err) from err
+
+    def _allowed(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.status == 403:
+            who = self._session.credential.subject if self._session else str(self.proxy)
+            raise CredentialError(f"{self.endpoint} refuses {who}: {answer.reason}")
+
+    def _verdict(self, err: BaseException) -> CredentialError | ProtocolError | Transient:
+        if isinstance(err, aiohttp.ClientConnectorCertificateError):
+            return CredentialError(f"{self.endpoint}: its certificate is not accepted: {err.certificate_error}")
+        if _certificate_refused(err):
+            return CredentialError(f"{self.endpoint} does not accept the certificates of {self.proxy}: {words(err)}")
+        if isinstance(err, aiohttp.ClientResponseError):
+            return ProtocolError(f"{self.endpoint} does not speak HTTP: {words(err)}")
+        return Transient(f"{self.endpoint}: {words(err)}")
+
+    async def call(
+        self, method: str, path: str, now: datetime, data: bytes | None = None, headers: Mapping[str, str] = JSON
+    ) -> Answer:
+        """An answer, read whole. Raises Transient, CredentialError, ProtocolError."""
+        async with self._calls, self.request(method, path, now, data, headers, self._quick) as answer:
+            return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
+
+    async def post_once(
+        self, path: str, now: datetime, data: bytes, headers: Mapping[str, str], late: Callable[[], bool]
+    ) -> Answer:
+        """A POST that must not be repeated; `late` is asked at the moment of writing, and nothing leaves if it is so.
+
+        Raises OutcomeUnknown once the request may have left, else Transient, CredentialError, ProtocolError.
+        """
+        url = URL(f"{self.endpoint}{path}", encoded=True)
+        sent = _Sent(data, late)
+        own = {**headers, "Content-Length": str(len(data))}
+        try:
+            async with (
+                self._calls,
+                self._using(now) as client,
+                client.post(url, data=sent.stream(), headers=own, allow_redirects=False) as answer,
+            ):
+                self._allowed(answer)
+                _hurry(answer)
+                return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
+        except _ERRORS as err:
+            verdict = self._verdict(err)
+            if sent.begun and not isinstance(verdict, CredentialError):
+                raise OutcomeUnknown(f"{verdict} after the request had left") from err
+            if sent.too_late:
+                raise Transient("the send deadline has passed") from err
+            raise verdict from err
+
+    async def close(self) -> None:
+        old, self._session = self._session, None
+        if old is not None:
+            await old.client.close()
+
+
+class _Sent:
+    """A body that knows whether it was asked for: nothing of it leaves before."""
+
+    def __init__(self, data: bytes, late: Callable[[], bool]) -> None:
+        self._data, self._late = data, late
+        self.begun = self.too_late = False
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        if self._late():
+            self.too_late = True
+            raise TimeoutError("the send deadline has passed")
+        self.begun = True
+        yield self._data
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for piece in answer.content.iter_chunked(1 << 18):
+        body += piece
+        if len(body) > LARGEST_ANSWER:
+            raise ProtocolError(f"{answer.url.host} sends more than {LARGEST_ANSWER} bytes")
+    return bytes(body)
+
+
+def _quick_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _name, _peer = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def _hurry(answer: aiohttp.ClientResponse) -> None:
+    """A-REX writes header and body apart, and the body waits for our ACK of the header: it goes out at once.
+
+    Without this an answer takes 40 ms (Nagle there, delayed ACK here). The option holds for one moment only.
+    """
+    transport = answer.connection.transport if answer.connection else None
+    found = transport.get_extra_info("socket") if transport else None
+    if found is not None and hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _certificate_refused(err: BaseException) -> bool:
+    """Whether the server ended the handshake because of our certificate; with TLS 1.3 that shows after it."""
+    said = str(err).upper().replace(" ", "_")
+    return "ALERT" in said and ("CERTIFICATE" in said or "UNKNOWN_CA" in said)
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - on the hot path
+    except OSError as err:
+        raise CredentialError(f"the proxy {path} cannot be read: {err.strerror}") from err
+    return found.st_ino, found.st_mtime_ns
+
+
+def words(err: BaseException) -> str:
+    """What went wrong, short."""
+    if isinstance(err, TimeoutError):
+        return "no answer in time"
+    return f"{type(err).__name__}: {err}".removesuffix(": ")[:300]

@@ -1,0 +1,63 @@
+"""Which back ends there are, and how one is opened for a configured CE."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from act_core.ce.base import ComputingElement
+from act_core.errors import ConfigError
+from act_core.settings.model import Settings, Site
+
+GROUP = "act.ces"
+Options = TypeVar("Options", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a back end is told of the CE that it is opened for."""
+
+    name: str
+    site: Site
+    where: str  # file:line of the CE's configuration
+    state_dir: Path  # a directory of the tower's own
+    ca_dir: Path  # OpenSSL hash directory
+    proxy: Path | None
+    now: Callable[[], datetime]
+
+    def options(self, model: type[Options]) -> Options:
+        """The CE's `options`, validated by the back end's own model."""
+        try:
+            return model.model_validate(self.site.options)
+        except ValidationError as err:
+            first = err.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ConfigError(f"{self.where}: sites.{self.name}.options.{key}: {first['msg']}") from err
+
+
+Opener = Callable[[Place], ComputingElement]
+
+
+def kinds() -> tuple[str, ...]:
+    """The names of all back ends, ours and those of installed packages."""
+    return tuple(sorted(point.name for point in entry_points(group=GROUP)))
+
+
+def open_ce(settings: Settings, name: str, now: Callable[[], datetime], site: Site | None = None) -> ComputingElement:
+    """The CE of this name, ready for calls. `site`: for CEs that are not in the configuration (CRIC).
+
+    Raises ConfigError: no such CE, no such back end, or options that its back end does not take.
+    """
+    site = site or settings.arc.sites.get(name)
+    if site is None:
+        raise ConfigError(f"CE {name!r} is not configured; known: {', '.join(sorted(settings.arc.sites)) or 'none'}")
+    where = settings.where(f"sites.{name}")
+    for point in entry_points(group=GROUP, name=site.kind):
+        opener: Opener = point.load()
+        voms = settings.arc.voms
+        return opener(Place(name, site, where, settings.state_dir, voms.cacertdir, site.proxy or voms.proxypath, now))
+    raise ConfigError(f"{where}: sites.{name}.kind: no back end {site.kind!r}; there are {', '.join(kinds())}")

@@ -1,0 +1,1 @@
+"""The command `act`: thin. Only the commands that need Prefect import it."""

@@ -1,0 +1,99 @@
+"""`act ces`: the computing elements."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from act_core.ce.registry import kinds
+from act_core.cli.context import database, now, settings
+from act_core.cli.out import out, print_json
+from act_core.cli.stories import at
+from act_core.db import ces as ce_rows
+from act_core.db import listing
+from act_core.db.models import Ce
+from act_core.db.session import Database
+from act_core.errors import BadInput
+from act_core.settings import Settings
+from act_core.states import CeState
+
+app = typer.Typer(help="List and show computing elements.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+def described(row: Ce, states: dict[str, int]) -> dict[str, Any]:
+    """A CE in words. `rests_until`: the breaker is open."""
+    resting = row.retry_at is not None and row.retry_at > now()
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "endpoint": row.endpoint,
+        "origin": row.origin,
+        "mode": row.mode,
+        "mode_reason": row.mode_reason,
+        "maxjobs": row.maxjobs,
+        "health": "resting" if resting else "troubled" if row.failures else "well" if row.last_seen else "unseen",
+        "rests_until": at(row.retry_at) if resting else None,
+        "failures": row.failures,
+        "trouble": row.trouble,
+        "last_seen": at(row.last_seen),
+        "jobs": states,
+    }
+
+
+def all_described(db: Database, held: Settings) -> list[dict[str, Any]]:
+    """Every CE with its jobs by state; the configured ones are entered first."""
+    db.write(ce_rows.sync_ces, held.arc.sites, "config", now())
+    jobs: dict[str, dict[str, int]] = {}
+    for count in db.read(listing.counts):
+        by_state = jobs.setdefault(count.ce, {})
+        by_state[count.state.value] = by_state.get(count.state.value, 0) + count.n
+    return [described(row, jobs.get(row.name, {})) for row in db.read(ce_rows.all_ces)]
+
+
+SHOWN = tuple(state for state in CeState if state not in (CeState.VOID, CeState.TOSUBMIT))
+
+
+@app.command("list")
+def list_(
+    only_kinds: Annotated[bool, typer.Option("--kinds", help="the back ends that there are")] = False,
+    json: Json = False,
+) -> None:
+    """List CEs: how they are doing, and their jobs by state."""
+    if only_kinds:
+        print_json(list(kinds())) if json else out.print("\n".join(kinds()))
+        return
+    held = settings()
+    with database(held) as db:
+        rows = all_described(db, held)
+    if json:
+        print_json(rows)
+        return
+    print_ces(rows)
+
+
+def print_ces(rows: list[dict[str, Any]]) -> None:
+    """A table of CEs: how they are doing, and their jobs by state."""
+    states = [state.value for state in SHOWN if any(state.value in row["jobs"] for row in rows)]
+    table = Table("CE", "kind", "mode", "health", *states, "trouble", box=None, header_style="bold")
+    for row in rows:
+        counts = [str(row["jobs"].get(state, "")) for state in states]
+        health = f"{row['health']} until {row['rests_until']}" if row["rests_until"] else row["health"]
+        table.add_row(row["name"], row["kind"], row["mode"], health, *counts, row["trouble"] or "")
+    out.print(table if rows else "no CEs: name one under sites in aCTConfigARC.yaml")
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="the CE's name")], json: Json = False) -> None:
+    """Show all that is known of a CE."""
+    held = settings()
+    with database(held) as db:
+        rows = {row["name"]: row for row in all_described(db, held)}
+    if name not in rows:
+        raise BadInput(f"no CE {name!r}; there are {', '.join(sorted(rows)) or 'none'}")
+    if json:
+        print_json(rows[name])
+        return
+    for key, value in rows[name].items():
+        if value not in (None, {}):
+            out.print(f"{key:12} {value}", highlight=False)

@@ -1,0 +1,82 @@
+"""`act config`: whether the configuration is good, what holds, and where it comes from."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from act_core.cli.out import fail, out, plain, print_json, table, warn
+from act_core.errors import ConfigError
+from act_core.settings import BadSettings, Loaded, load_settings
+from act_core.settings.explain import explain, in_words
+
+app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
+ArcFile = Annotated[Path | None, typer.Option(help="aCTConfigARC.yaml to use")]
+AppFile = Annotated[Path | None, typer.Option(help="aCTConfigAPP.yaml to use")]
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+@app.command()
+def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = None, json: Json = False) -> None:
+    """Whether the tower would start with it. Exit 2 if not, with every problem's file and line."""
+    try:
+        loaded = _load(context, arc_file, app_file)
+    except ConfigError as err:
+        if json:
+            problems = list(err.problems) if isinstance(err, BadSettings) else [str(err)]
+            print_json({"good": False, "problems": problems})
+        fail(str(err), 2)
+    settings = loaded.settings
+    for warning in loaded.warnings:
+        warn(warning)
+    if json:
+        print_json({"good": True, "problems": [], "warnings": loaded.warnings, "files": loaded.files, **_gist(loaded)})
+        return
+    for file in loaded.files:
+        out.print(f"read {plain(str(file))}", markup=False)
+    if not loaded.files:
+        out.print("no file: the defaults hold")
+    out.print(
+        f"good: {len(settings.arc.sites)} CEs, {len(settings.app.panda.sites)} PanDA queues, "
+        f"applications {', '.join(settings.app.modules.app) or 'none'}, state tables in {settings.arc.db.type}",
+        markup=False,
+    )
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    arc_file: ArcFile = None,
+    app_file: AppFile = None,
+    changed: Annotated[bool, typer.Option("--changed", help="without the defaults")] = False,
+    json: Json = False,
+) -> None:
+    """What holds, and where it comes from; secrets are hidden."""
+    try:
+        loaded = _load(context, arc_file, app_file)
+    except ConfigError as err:
+        fail(str(err), 2)
+    for warning in loaded.warnings:
+        warn(warning)
+    rows = [row for row in explain(loaded.settings) if row.changed or not changed]
+    if json:
+        print_json([{"file": row.file, "key": row.key, "value": row.value, "origin": row.origin} for row in rows])
+        return
+    table(("KEY", "VALUE", "FROM"), [(row.key, in_words(row.value), row.origin) for row in rows])
+
+
+def _load(context: typer.Context, arc: Path | None, app_file: Path | None) -> Loaded:
+    """With the files named here, else those named before the command (`act --arc-file F config …`)."""
+    root = context.find_root().params
+    return load_settings(arc or root.get("arc_file"), app_file or root.get("app_file"))
+
+
+def _gist(loaded: Loaded) -> dict[str, Any]:
+    settings = loaded.settings
+    return {
+        "ces": sorted(settings.arc.sites),
+        "queues": sorted(settings.app.panda.sites),
+        "apps": settings.app.modules.app,
+        "database": settings.arc.db.type,
+        "state_dir": settings.state_dir,
+    }

@@ -1,0 +1,180 @@
+"""`act jobs`: jobs without PanDA, and what becomes of any job."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from act_core.ce.descriptions import read_descriptions
+from act_core.cli.context import database, now, settings
+from act_core.cli.out import out, print_json
+from act_core.cli.stories import story, summary
+from act_core.db import listing, wishes
+from act_core.db.arrivals import NewJob, add_jobs
+from act_core.db.attempts import new_key
+from act_core.db.bootstrap import tower_id
+from act_core.db.listing import Filter
+from act_core.errors import BadInput, ConfigError
+from act_core.jobspec import JobSpec
+from act_core.manual import NAME
+from act_core.settings import Settings
+from act_core.states import CeState, Request
+
+app = typer.Typer(help="Add, list, show and steer jobs.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+Ids = Annotated[list[str], typer.Argument(help="job ids, submission keys, or ids on the CE", metavar="ID…")]
+
+
+def _candidates(held: Settings, ces: list[str]) -> frozenset[str]:
+    """The CEs that may get a job: the ones asked for, or all that are configured."""
+    known = set(held.arc.sites)
+    unknown = sorted(set(ces) - known)
+    if unknown:
+        raise ConfigError(
+            f"no CE {', '.join(unknown)} in the configuration; there are {', '.join(sorted(known)) or 'none'}"
+        )
+    if not known:
+        raise ConfigError("no CE is configured: name one under sites in aCTConfigARC.yaml")
+    return frozenset(ces or known)
+
+
+@app.command()
+def add(
+    files: Annotated[list[Path], typer.Argument(help="job descriptions: YAML, xRSL or ADL", metavar="FILE…")],
+    ce: Annotated[list[str] | None, typer.Option(help="a candidate CE; repeat it for several. Default: all")] = None,
+    share: Annotated[str, typer.Option(help="the share that the jobs count for")] = "",
+    json: Json = False,
+) -> None:
+    """Add the jobs that the files describe. All or none of them are added."""
+    held = settings()
+    ces = _candidates(held, ce or [])
+    specs: list[JobSpec] = []
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as err:
+            raise BadInput(f"{file}: {err}") from err
+        specs += read_descriptions(text, file)
+    with database(held) as db:
+        tower = db.read(tower_id)
+        jobs = [NewJob(NAME, new_key(tower)[-12:], spec, ces, held.arc.jobs.attempts, share) for spec in specs]
+        db.write(add_jobs, tower, jobs, now())
+    if json:
+        print_json([{"id": job.app_job_id, "name": job.spec.name, "ces": sorted(ces)} for job in jobs])
+        return
+    for job in jobs:
+        out.print(job.app_job_id)
+
+
+@app.command("list")
+def list_(
+    state: Annotated[list[CeState] | None, typer.Option(help="only in this state; can be repeated")] = None,
+    ce: Annotated[list[str] | None, typer.Option(help="only at this CE; can be repeated")] = None,
+    of: Annotated[str | None, typer.Option("--app", help="only of this application")] = None,
+    attempts: Annotated[bool, typer.Option("--attempts", help="every attempt, not only the newest of a job")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 100,
+    json: Json = False,
+) -> None:
+    """List jobs, the newest first."""
+    wanted = Filter(app=of, ces=tuple(ce or ()), states=tuple(state or ()), newest=not attempts)
+    with database() as db:
+        rows = [summary(row) for row in db.read(listing.jobs, wanted, limit)]
+    if json:
+        print_json(rows)
+        return
+    table = Table("id", "app", "attempt", "CE", "state", "wish", "since", "error", box=None, header_style="bold")
+    for row in rows:
+        cells = ("id", "app", "attempt", "ce", "state", "wish", "since", "error")
+        table.add_row(*("" if row[cell] is None else str(row[cell])[:60] for cell in cells))
+    out.print(table if rows else "no jobs")
+
+
+@app.command()
+def show(ids: Ids, json: Json = False) -> None:
+    """Show a job's whole story: attempts, events, where its outputs lie."""
+    held = settings()
+    with database(held) as db:
+        stories = [story(db, held, one) for one in ids]
+    if json:
+        print_json(stories)
+        return
+    for told in stories:
+        _print_story(told)
+
+
+SHOWN = ("key", "remote_id", "native_state", "wish", "exit_code", "wall_s", "cpu_s", "node", "error", "outputs")
+
+
+def _print_story(told: dict[str, Any]) -> None:
+    out.print(f"[bold]{told['id']}[/bold] ({told['app']}) {told['name']}   candidates: {', '.join(told['candidates'])}")
+    for attempt in told["attempts"]:
+        out.print(
+            f"\nattempt {attempt['attempt']}: [bold]{attempt['state']}[/bold] at {attempt['ce'] or '(no CE yet)'}"
+        )
+        for key in (
+            "key",
+            "remote_id",
+            "native_state",
+            "wish",
+            "exit_code",
+            "wall_s",
+            "cpu_s",
+            "node",
+            "error",
+            "outputs",
+        ):
+            if attempt[key] is not None:
+                out.print(f"  {key:12} {attempt[key]}", highlight=False)
+        for event in attempt["events"]:
+            out.print(f"  [dim]{event['at']}[/dim] {event['from']} → {event['to']}  {event['reason']}", highlight=False)
+
+
+def _wish(ids: list[str], request: Request, of: str, json: bool, release: bool = False) -> None:
+    with database() as db:
+        found = db.read(listing.jobs, Filter(ids=tuple(ids), app=of), 100_000)
+        named = {one for row in found for one in (row.app_job_id, row.submission_key, row.remote_id)}
+        answers = dict(db.write(wishes.wish, of, [row.app_job_id for row in found], request, now()))
+        if release:
+            db.write(wishes.release, of, [row.app_job_id for row in found], now())
+    missing = [one for one in ids if one not in named]
+    if json:
+        print_json(answers | dict.fromkeys(missing, "unknown"))
+    else:
+        for one, answer in answers.items():
+            out.print(f"{one}: {answer}")
+    if missing:
+        raise BadInput(f"no open job of {of} with id {', '.join(missing)}")
+
+
+Of = Annotated[str, typer.Option("--app", help="the application that the jobs belong to")]
+
+
+@app.command()
+def cancel(ids: Ids, of: Of = NAME, json: Json = False) -> None:
+    """Kill jobs; one that was not sent is not sent."""
+    _wish(ids, Request.CANCEL, of, json)
+
+
+@app.command()
+def fetch(ids: Ids, of: Of = NAME, json: Json = False) -> None:
+    """Bring outputs home, again or of a failed job."""
+    _wish(ids, Request.FETCH, of, json)
+
+
+@app.command()
+def rerun(ids: Ids, of: Of = NAME, json: Json = False) -> None:
+    """Let the CE restart failed jobs where they failed."""
+    _wish(ids, Request.RERUN, of, json)
+
+
+@app.command()
+def resubmit(ids: Ids, of: Of = NAME, json: Json = False) -> None:
+    """Make new attempts; what still lives is killed first."""
+    _wish(ids, Request.RESUBMIT, of, json)
+
+
+@app.command()
+def clean(ids: Ids, of: Of = NAME, json: Json = False) -> None:
+    """Remove jobs from their CE and, an hour later, from the lists. Fetched outputs stay."""
+    _wish(ids, Request.CLEAN, of, json, release=True)

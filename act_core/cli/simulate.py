@@ -1,0 +1,122 @@
+"""`act simulate`: PanDA, CRIC, storage and ARC CEs as real servers on this machine, with faults on demand."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from act_core.errors import BadInput
+from act_core.simulators.arc import ArcOptions, serve_arc
+from act_core.simulators.arc_pace import Pace
+from act_core.simulators.arc_transfers import StagingOptions
+from act_core.simulators.arc_wire import Flavour
+from act_core.simulators.cric import CricOptions, serve_cric
+from act_core.simulators.cric_queues import QueueDescription
+from act_core.simulators.panda import PandaOptions, serve_panda
+from act_core.simulators.panda_records import Patience
+from act_core.simulators.pki import TestPki, server_context
+from act_core.simulators.serve import Opening, run_forever
+from act_core.simulators.storage_server import StorageOptions, serve_storage
+
+app = typer.Typer(
+    help="Simulated servers on loopback. Each prints its addresses as one line of JSON, and ends with Ctrl-C.\n"
+    "Faults are set through the control address: see docs/simulators.md.",
+    no_args_is_help=True,
+)
+Pki = Annotated[Path, typer.Option(help="directory of the test CA; made if it is not there")]
+Port = Annotated[int, typer.Option(help="0: a free one")]
+Ready = Annotated[Path | None, typer.Option(help="write the addresses there too")]
+
+
+def _serve(opening: Opening, ready: Path | None) -> None:
+    asyncio.run(run_forever(opening, ready))
+
+
+@app.command()
+def panda(
+    pki: Pki = Path("act-pki"),
+    port: Port = 0,
+    control_port: Port = 0,
+    storage_control: Annotated[str | None, typer.Option(help="control address of a simulated storage")] = None,
+    adder: Annotated[float, typer.Option(help="seconds from a final report to the job's end")] = 1.0,
+    ready_file: Ready = None,
+) -> None:
+    """PanDA: the new API, as strict as the real one. Jobs are made by POST /jobs on the control address."""
+    tls = server_context(TestPki(pki).host, TestPki(pki).ca_dir)
+    options = PandaOptions(
+        patience=Patience(adder=timedelta(seconds=adder)),
+        storage_control=storage_control,
+        tls=tls,
+        port=port,
+        control_port=control_port,
+    )
+    _serve(lambda: serve_panda(options), ready_file)
+
+
+@app.command()
+def cric(
+    queues: Annotated[Path, typer.Option(help="YAML: a list of queues (name, ces, status, kind, …)")],
+    pki: Pki = Path("act-pki"),
+    port: Port = 0,
+    control_port: Port = 0,
+    ready_file: Ready = None,
+) -> None:
+    """CRIC: the pandaqueue feed of the queues that a file describes."""
+    try:
+        described = TypeAdapter(tuple[QueueDescription, ...]).validate_python(yaml.safe_load(queues.read_text()))
+    except (OSError, yaml.YAMLError, ValidationError) as err:
+        raise BadInput(f"{queues}: {err}") from err
+    tls = server_context(TestPki(pki).host, TestPki(pki).ca_dir)
+    options = CricOptions(queues=described, tls=tls, port=port, control_port=control_port)
+    _serve(lambda: serve_cric(options), ready_file)
+
+
+@app.command()
+def arc(
+    pki: Pki = Path("act-pki"),
+    name: Annotated[str, typer.Option(help="the CE's name, for its documents and the witness")] = "arc1",
+    flavour: Annotated[Flavour, typer.Option(help="the generation that is imitated")] = Flavour.V7,
+    slots: Annotated[int, typer.Option(min=0, help="jobs that run at the same time")] = 100,
+    run: Annotated[str, typer.Option(help="shortest and longest run in seconds: 1,2")] = "1,2",
+    info_period: Annotated[float, typer.Option(min=0, help="so late are `status` and `info`, s; real: 60")] = 60,
+    stage: Annotated[bool, typer.Option("--stage", help="really fetch inputs and send outputs over https")] = False,
+    witness: Annotated[Path | None, typer.Option(help="file that gets a line for each execution of a payload")] = None,
+    port: Port = 0,
+    control_port: Port = 0,
+    ready_file: Ready = None,
+) -> None:
+    """An ARC CE over REST, as strict as A-REX 6.17 or 7: jobs wait for their inputs, states come late."""
+    try:
+        shortest, _, longest = run.partition(",")
+        pace = Pace(slots=slots, run_s=(float(shortest), float(longest or shortest)), info_period=info_period)
+    except ValueError as err:
+        raise BadInput(f"--run {run!r}: two numbers of seconds are wanted, such as 1,2: {err}") from err
+    options = ArcOptions(
+        pki=pki,
+        name=name,
+        flavour=flavour,
+        pace=pace,
+        staging=StagingOptions(really=stage),
+        witness=witness,
+        port=port,
+        control_port=control_port,
+    )
+    _serve(lambda: serve_arc(options), ready_file)
+
+
+@app.command()
+def storage(
+    pki: Pki = Path("act-pki"),
+    directory: Annotated[Path | None, typer.Option(help="where files lie; default: in memory")] = None,
+    port: Port = 0,
+    control_port: Port = 0,
+    ready_file: Ready = None,
+) -> None:
+    """A grid storage over https (WebDAV), with checksums; and a stand-in for Rucio's replica redirect."""
+    tls = server_context(TestPki(pki).host, TestPki(pki).ca_dir)
+    options = StorageOptions(directory=directory, tls=tls, port=port, control_port=control_port)
+    _serve(lambda: serve_storage(options), ready_file)

@@ -1,0 +1,81 @@
+"""A job in words: what lists and `show` tell of it."""
+
+from datetime import datetime
+from typing import Any
+
+from act_core.db import listing
+from act_core.db.listing import Filter
+from act_core.db.models import AttemptColumns, CeJobEvent
+from act_core.db.session import Database
+from act_core.engine.fetch import result_dir
+from act_core.errors import BadInput
+from act_core.jobspec import JobSpec
+from act_core.settings import Settings
+from act_core.states import PUBLISHED, CeState, Request
+
+
+def at(time: datetime | None) -> str | None:
+    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def wish_of(row: AttemptColumns) -> str | None:
+    return PUBLISHED[Request(row.request)] if row.request else None
+
+
+def summary(row: AttemptColumns) -> dict[str, Any]:
+    """A line of a list."""
+    return {
+        "id": row.app_job_id,
+        "app": row.app,
+        "attempt": row.attempt,
+        "ce": row.ce,
+        "state": row.state,
+        "wish": wish_of(row),
+        "since": at(row.state_since),
+        "error": row.error,
+        "key": row.submission_key,
+        "remote_id": row.remote_id,
+    }
+
+
+def story(db: Database, settings: Settings, one: str) -> dict[str, Any]:
+    """All that is known of a job, by any of its ids. Raises BadInput for an unknown one."""
+    wanted = Filter(ids=(one,), newest=False)
+    found: list[AttemptColumns] = [*db.read(listing.jobs, wanted, 1), *db.read(listing.resting, wanted, 1)]
+    if not found:
+        raise BadInput(f"no job with id {one}")
+    app, job = found[0].app, found[0].app_job_id
+    all_of_it = Filter(ids=(job,), app=app, newest=False)
+    rows: list[AttemptColumns] = [*db.read(listing.resting, all_of_it, 1000), *db.read(listing.jobs, all_of_it, 1000)]
+    rows.sort(key=lambda row: row.attempt)
+    events = db.read(listing.events, [row.id for row in rows])
+    text = db.read(listing.description, rows[-1].description_id)
+    spec = JobSpec.model_validate_json(text) if text else None
+    return {
+        "id": job,
+        "app": app,
+        "name": spec.name if spec else "",
+        "candidates": list(db.read(listing.candidates, rows[-1].placement_id)),
+        "description": spec.model_dump(mode="json", exclude_defaults=True) if spec else None,
+        "attempts": [_attempt(settings, row, [event for event in events if event.job_id == row.id]) for row in rows],
+    }
+
+
+def _attempt(settings: Settings, row: AttemptColumns, events: list[CeJobEvent]) -> dict[str, Any]:
+    here = result_dir(settings, row.app, row.app_job_id, row.attempt, row.created)
+    fetched = CeState(row.state) in (CeState.DONE, CeState.DONEFAILED) and here.exists()
+    return summary(row) | {
+        "native_state": row.native_state,
+        "exit_code": row.exit_code,
+        "wall_s": row.wall_s,
+        "cpu_s": row.cpu_s,
+        "memory_kb": row.memory_kb,
+        "node": row.node,
+        "inputs_sent_at": at(row.inputs_sent_at),
+        "cleaned_at": at(row.ce_clean_at),
+        "outputs": str(here) if fetched else None,
+        "events": [
+            {"at": at(e.at), "from": e.from_state, "to": e.to_state, "reason": e.reason, "actor": e.actor}
+            for e in events
+        ],
+    }

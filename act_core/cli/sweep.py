@@ -1,0 +1,92 @@
+"""`act sweep`: stages in the calling process, without Prefect; and `act bootstrap`."""
+
+import asyncio
+import time
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from act_core.cli.context import database, now, settings
+from act_core.cli.out import err, fail, out, print_json
+from act_core.db import ces, listing
+from act_core.db.bootstrap import bootstrap as make_tables
+from act_core.errors import BadInput
+from act_core.runtime import Counts, Runtime
+from act_core.settings import Settings
+from act_core.stages import STAGES, Tower
+from act_core.stages import sweep as one_pass
+
+ALL = "all"
+ORDER = ("fetch-jobs", "translate", "submit", "sweep-status", "fetch-validate", "clean", "heartbeat")
+
+
+def bootstrap(json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """Make or upgrade the state tables. Drops nothing; can be repeated."""
+    held = settings()
+    held.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with database(held) as db:
+        made = make_tables(db, now())
+        db.write(ces.sync_ces, held.arc.sites, "config", now())
+        where = db.engine.url.render_as_string(hide_password=True)
+    if json:
+        print_json({"tower": made.tower, "schema": made.now, "before": made.before, "database": where})
+        return
+    change = "made" if made.before is None else "upgraded" if made.before != made.now else "already there"
+    out.print(f"state tables {change} (schema {made.now}) in {where}", highlight=False)
+    out.print(f"this tower is [bold]{made.tower}[/bold]", highlight=False)
+
+
+def sweep(
+    stage: Annotated[str, typer.Argument(help=f"a stage, or `all`: {', '.join(STAGES)}", metavar="STAGE")],
+    ce: Annotated[list[str] | None, typer.Option(help="only this CE; can be repeated")] = None,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="go on until nothing is left to do")] = False,
+    timeout: Annotated[float, typer.Option(help="with --until-idle: give up after so many seconds", min=0)] = 3600,
+    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Run a stage in this process. Exit 1: some CEs had errors, or --until-idle was given up."""
+    if stage != ALL and stage not in STAGES:
+        raise BadInput(f"no stage {stage!r}; there are {ALL}, {', '.join(STAGES)}")
+    began = time.monotonic()
+    counts, idle = asyncio.run(_sweep(settings(), stage, ce or [], until_idle, timeout))
+    seconds = time.monotonic() - began
+    if json:
+        print_json({"stage": stage, "seconds": round(seconds, 3), "idle": idle, **counts})
+    else:
+        out.print(f"{stage}: {in_words(counts)} in {seconds:.1f} s")
+    if until_idle and not idle:
+        fail(f"given up after {timeout:.0f} s: work is left (`act jobs list`)", 1)
+    if counts["illegal"]:
+        fail(f"{counts['illegal']} illegal moves: see the log", 1)
+    if counts["errors"] and not until_idle:
+        raise typer.Exit(1)
+
+
+def in_words(counts: Counts) -> str:
+    return ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "nothing to do"
+
+
+async def _sweep(held: Settings, stage: str, keys: list[str], until_idle: bool, timeout: float) -> tuple[Counts, bool]:
+    names = ORDER if stage == ALL else (stage,)
+    total = Counts()
+    end = time.monotonic() + timeout
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    async with Runtime.open(held) as rt:
+        tower = Tower(rt)
+        with Progress(*columns, console=err, transient=True) as progress:
+            task = progress.add_task("")
+            while True:
+                done = Counts()
+                for name in names:
+                    done += await one_pass(tower, name, keys)
+                total += done
+                idle = await _idle(tower, names) if stage != ALL else not await rt.read(listing.unsettled)
+                if not until_idle or idle or time.monotonic() > end:
+                    return total, idle
+                progress.update(task, description=in_words(total))
+                if not done:
+                    await asyncio.sleep(0.2)
+
+
+async def _idle(tower: Tower, names: tuple[str, ...]) -> bool:
+    return not any([await tower.due(name) for name in names])

@@ -1,0 +1,129 @@
+"""`act up`, `act down`, `act status`."""
+
+import subprocess
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from act_core import logs
+from act_core.cli.ces import all_described, print_ces
+from act_core.cli.context import database, files, now, settings
+from act_core.cli.out import err, out, print_json
+from act_core.cli.stories import at
+from act_core.db import credentials, listing
+from act_core.db.models import CredentialRow
+from act_core.errors import ActError, ConfigError
+from act_core.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+UP_S = 180.0
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="come back when it is up; `act down` ends it")] = False,
+    port: Annotated[int | None, typer.Option(help="of Prefect's server; 0: a free one")] = None,
+) -> None:
+    """Bring the tower up: state tables, Prefect's server, schedules, a worker. Ctrl-C ends all of it."""
+    from flows.environment import password_file
+    from flows.supervise import Supervisor, free_port
+
+    held = settings()
+    chosen = held.arc.prefect.port if port is None else port or free_port()
+    if detach:
+        _detached(held, chosen)
+        return
+    logs.configure(held.arc.logger, held.state_dir)
+    supervisor = Supervisor(held, chosen, lambda words: err.print(words, markup=False))
+    err.print(f"Prefect UI: {supervisor.url}   (password: {password_file(held)})", markup=False)
+    supervisor.run()
+
+
+def _detached(held: Settings, port: int) -> None:
+    from flows.supervise import standing
+
+    if standing(held):
+        raise ConfigError(f"a tower is up in {held.state_dir} already: `act status`, `act down`")
+    log = held.state_dir / "up.log"
+    held.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [sys.executable, "-m", "act_core.cli", *files(), "up", "--port", str(port)]
+    with log.open("ab") as file:
+        child = subprocess.Popen(  # noqa: S603 - our own command
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    end = time.monotonic() + UP_S
+    with err.status("bringing the tower up"):
+        while time.monotonic() < end:
+            said = standing(held)
+            if said and said["phase"] == "up":
+                out.print(f"the tower is up; Prefect UI: {said['prefect']}", highlight=False)
+                return
+            if child.poll() is not None:
+                break
+            time.sleep(0.2)
+    raise ActError(f"the tower did not come up; {log} ends with: {log.read_text(errors='replace')[-800:]}")
+
+
+def down() -> None:
+    """End what `act up` started: the worker drains, then Prefect's server. Jobs on the CEs go on."""
+    from flows.supervise import take_down
+
+    out.print("the tower is down" if take_down(settings()) else "no tower was up")
+
+
+def status(json: Json = False) -> None:
+    """What runs where, and what rests. Exit 1: no tower is up."""
+    from flows.supervise import standing
+
+    held = settings()
+    said = standing(held)
+    with database(held) as db:
+        ces = all_described(db, held)
+        waiting = sum(count.n for count in db.read(listing.counts) if not count.ce)
+        proxies = [_proxy(row) for row in db.read(credentials.known)]
+    found = _described(held, said) | {"ces": ces, "waiting": waiting, "proxies": proxies}
+    if json:
+        print_json(found)
+    else:
+        _print(found)
+    if not found["up"]:
+        raise typer.Exit(1)
+
+
+def _proxy(row: CredentialRow) -> dict[str, Any]:
+    return {"path": row.path, "subject": row.subject, "expires": at(row.expires), "good": row.expires > now()}
+
+
+def _described(held: Settings, said: dict[str, Any] | None) -> dict[str, Any]:
+    from act_core.processes import lives
+    from flows.supervise import healthy
+
+    if said is None:
+        return {"up": False, "phase": "down", "state_dir": str(held.state_dir), "prefect": None, "processes": {}}
+    processes = {name: lives(pid, start) for name, (pid, start) in said["children"].items()}
+    answers = healthy(said["prefect"])
+    good = said["phase"] == "up" and answers and all(processes.values())
+    return {
+        "up": good,
+        "phase": said["phase"],
+        "state_dir": str(held.state_dir),
+        "prefect": said["prefect"],
+        "prefect_answers": answers,
+        "processes": processes,
+    }
+
+
+def _print(found: dict[str, Any]) -> None:
+    colour = "green" if found["up"] else "red"
+    words = "up" if found["up"] else found["phase"]
+    out.print(f"tower [{colour}]{words}[/{colour}]   state in {found['state_dir']}")
+    if found["prefect"]:
+        dead = [name for name, alive in found["processes"].items() if not alive]
+        out.print(f"Prefect UI {found['prefect']}" + (f"   not running: {', '.join(dead)}" if dead else ""))
+    print_ces(found["ces"])
+    if found["waiting"]:
+        out.print(f"{found['waiting']} jobs wait for a CE (`act jobs list --state tosubmit`)", highlight=False)
+    for proxy in found["proxies"]:
+        words = "good until" if proxy["good"] else "[red]expired at[/red]"
+        out.print(f"proxy {proxy['path']} ({proxy['subject']}) {words} {proxy['expires']}", highlight=False)

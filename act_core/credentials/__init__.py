@@ -1,0 +1,1 @@
+"""Proxies, delegations and tokens."""

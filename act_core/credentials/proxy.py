@@ -1,0 +1,123 @@
+"""X.509 proxies: what a proxy file says, and the signing of a delegation (RFC 3820)."""
+
+import base64
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from act_core.credentials.tls import require_private
+from act_core.credentials.values import Credential
+from act_core.errors import CredentialError, ProtocolError
+
+PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
+INHERIT_ALL = bytes.fromhex("300c300a06082b06010505071501")
+SKEW = timedelta(minutes=5)
+_KEY = re.compile(rb"-----BEGIN ((?:RSA )?PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+_PEM = serialization.Encoding.PEM
+_NAMES = {
+    NameOID.COUNTRY_NAME: "C",
+    NameOID.STATE_OR_PROVINCE_NAME: "ST",
+    NameOID.LOCALITY_NAME: "L",
+    NameOID.ORGANIZATION_NAME: "O",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+    NameOID.COMMON_NAME: "CN",
+    NameOID.DOMAIN_COMPONENT: "DC",
+    NameOID.EMAIL_ADDRESS: "emailAddress",
+    NameOID.USER_ID: "UID",
+}
+
+
+def load_proxy(path: Path, now: datetime) -> Credential:
+    """What a proxy file holds: whose it is, and until when all of its chain is good.
+
+    Raises CredentialError: not there, readable by others, not a proxy, or expired.
+    """
+    require_private(path)
+    chain, _key = _read(path)
+    expires = _expiry(path, chain, now)
+    holder = next((one for one in chain if not _is_proxy(one)), chain[-1])
+    return Credential(proxy=path, subject=slash_form(holder.subject), expires=expires)
+
+
+def _read(path: Path) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
+    try:
+        pem = path.read_bytes()
+        chain = x509.load_pem_x509_certificates(pem)
+        written = _KEY.search(pem)
+        if written is None:
+            raise CredentialError(f"{path} is no proxy: it holds no private key that can be read without a password")
+        key = serialization.load_pem_private_key(written.group(), password=None)
+        _ = [one.extensions for one in chain]  # read here, where trouble has a name
+    except (OSError, ValueError, TypeError) as err:
+        raise CredentialError(f"{path} is no proxy (certificate, key and chain in PEM): {err}") from err
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise CredentialError(f"{path}: only RSA keys are taken by ARC CEs")
+    if chain[0].public_key() != key.public_key():
+        raise CredentialError(f"{path}: the key is not the first certificate's")
+    return chain, key
+
+
+def _expiry(path: Path, chain: list[x509.Certificate], now: datetime) -> datetime:
+    expires = min(one.not_valid_after_utc for one in chain)
+    if expires <= now:
+        raise CredentialError(f"the proxy {path} expired at {expires:%Y-%m-%d %H:%M:%S} UTC: renew it")
+    return expires
+
+
+def _is_proxy(certificate: x509.Certificate) -> bool:
+    return any(extension.oid == PROXY_CERT_INFO for extension in certificate.extensions)
+
+
+def slash_form(name: x509.Name) -> str:
+    """`/DC=org/CN=alice`, as grids write names."""
+    return "".join(f"/{_NAMES.get(one.oid, one.oid.dotted_string)}={one.value!s}" for one in name)
+
+
+def public_key(csr: bytes) -> rsa.RSAPublicKey:
+    """The key of a certificate request. ARC 6.17 writes version 3, which is none: only the key is used."""
+    try:
+        body = csr.decode("ascii")
+        request = x509.load_der_x509_csr(_legal_version(_der(body)))
+        key = request.public_key()
+    except (ValueError, UnicodeDecodeError, x509.InvalidVersion) as err:
+        raise ProtocolError(f"the CE's delegation request cannot be read: {err}") from err
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise ProtocolError("the CE's delegation request has no RSA key")
+    return key
+
+
+def _der(pem: str) -> bytes:
+    lines = [line.strip() for line in pem.strip().splitlines() if "-----" not in line]
+    return base64.b64decode("".join(lines), validate=True)
+
+
+def _legal_version(der: bytes) -> bytes:
+    place = der.find(b"\x02\x01\x02", 0, 16)
+    return der if place < 0 else der[:place] + b"\x02\x01\x00" + der[place + 3 :]
+
+
+def sign_delegation(csr: bytes, proxy: Path, now: datetime, lifetime: timedelta = timedelta(days=4)) -> bytes:
+    """The CE's new proxy with its chain, PEM: what is PUT to a delegation. It never outlives its signer.
+
+    Raises CredentialError for the proxy, ProtocolError for the request.
+    """
+    chain, key = _read(proxy)
+    signer = chain[0]
+    serial = x509.random_serial_number()
+    subject = x509.Name([*signer.subject, x509.NameAttribute(NameOID.COMMON_NAME, str(serial % 10**10))])
+    end = min(now + lifetime, _expiry(proxy, chain, now))
+    usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
+    made = (
+        x509.CertificateBuilder(signer.subject, subject, public_key(csr), serial)
+        .not_valid_before(max(now - SKEW, signer.not_valid_before_utc))
+        .not_valid_after(end)
+        .add_extension(x509.UnrecognizedExtension(PROXY_CERT_INFO, INHERIT_ALL), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return b"".join(one.public_bytes(_PEM) for one in (made, *chain))

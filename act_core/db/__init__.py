@@ -1,0 +1,1 @@
+"""The state tables: models, sessions, pick and settle, leases, named questions, migrations."""

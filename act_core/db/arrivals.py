@@ -1,0 +1,79 @@
+"""New jobs come in: descriptions, placements and first attempts, a constant number of statements a batch."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from act_core.db.attempts import new_key
+from act_core.db.models import CeJob, Description, Placement, PlacementCe
+from act_core.ids import TowerId
+from act_core.jobspec import JobSpec
+from act_core.states import CeState
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be run once, somewhere among its candidate CEs."""
+
+    app: str
+    app_job_id: str
+    spec: JobSpec
+    ces: frozenset[str]
+    attempts_left: int
+    share: str = ""
+    submit_before: datetime | None = None
+
+
+def placement(session: Session, ces: Collection[str], now: datetime) -> int:
+    """The id of this set of candidate CEs, made if it is new."""
+    names = sorted(set(ces))
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    question = select(Placement.id).where(Placement.digest == digest)
+    if (found := session.execute(question).scalar()) is not None:
+        return found
+    try:
+        with session.begin_nested():
+            made = Placement(digest=digest)
+            session.add(made)
+            session.flush()
+            session.execute(insert(PlacementCe), [{"placement_id": made.id, "ce": name} for name in names])
+    except IntegrityError:  # somebody else made it in this moment
+        return session.execute(question).scalar_one()
+    return made.id
+
+
+def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: datetime) -> dict[str, str]:
+    """Insert first attempts; returns app_job_id → submission key. A job that exists already raises IntegrityError."""
+    if not jobs:
+        return {}
+    places = {ces: placement(session, ces, now) for ces in {job.ces for job in jobs}}
+    ids = session.scalars(
+        insert(Description).returning(Description.id, sort_by_parameter_order=True),
+        [{"spec": job.spec.model_dump_json(exclude_defaults=True), "created": now} for job in jobs],
+    ).all()
+    rows = [
+        {
+            "app": job.app,
+            "app_job_id": job.app_job_id,
+            "attempt": 1,
+            "attempts_left": job.attempts_left,
+            "submission_key": new_key(tower),
+            "placement_id": places[job.ces],
+            "state": CeState.TOSUBMIT.value,
+            "state_since": now,
+            "submit_before": job.submit_before,
+            "priority": job.spec.priority,
+            "share": job.share,
+            "description_id": description_id,
+            "created": now,
+            "modified": now,
+        }
+        for job, description_id in zip(jobs, ids, strict=True)
+    ]
+    session.execute(insert(CeJob), rows)
+    return {str(row["app_job_id"]): str(row["submission_key"]) for row in rows}

@@ -1,0 +1,99 @@
+"""Create or upgrade the state tables, and give the tower its id. Drops nothing; can be repeated."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from act_core.db.attempts import new_tower_id
+from act_core.db.models import Tower
+from act_core.db.session import Database, translated
+from act_core.errors import ConfigError
+from act_core.ids import TowerId
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrapped:
+    tower: TowerId
+    before: str | None  # the schema that was found; None: an empty database
+    now: str
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def schema_of(connection: Connection) -> str | None:
+    """The schema revision that a database has."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest() -> str:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def bootstrap(db: Database, now: datetime) -> Bootstrapped:
+    """Bring the tables to this version's schema. Raises ConfigError if the database is newer than this program."""
+    try:
+        with db.engine.connect() as connection:
+            before = schema_of(connection)
+    except DBAPIError as err:
+        raise translated(err) from err
+    config, known = _config(), {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if before is not None and before not in known:
+        raise ConfigError(f"the database has schema {before!r}, newer than this program: upgrade act-flows first")
+    with db.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return Bootstrapped(db.write(_tower, now), before, newest())
+
+
+def _tower(session: Session, now: datetime) -> TowerId:
+    question = select(Tower.tower_id).where(Tower.id == 1)
+    if found := session.execute(question).scalar():
+        return TowerId(found)
+    try:
+        with session.begin_nested():
+            session.execute(insert(Tower).values(id=1, tower_id=new_tower_id(), generation=0, made=now))
+    except IntegrityError:  # two bootstraps at once: the first one named it
+        pass
+    return TowerId(session.execute(question).scalar_one())
+
+
+def tower_id(session: Session) -> TowerId:
+    """Who we are. Raises ConfigError before the first bootstrap."""
+    found = session.execute(select(Tower.tower_id).where(Tower.id == 1)).scalar()
+    if found is None:
+        raise ConfigError("the state tables are empty; run `act bootstrap`")
+    return TowerId(found)
+
+
+def start_generation(session: Session) -> int:
+    """Count a start of the tower; returns the new generation."""
+    session.execute(update(Tower).where(Tower.id == 1).values(generation=Tower.generation + 1))
+    return session.execute(select(Tower.generation).where(Tower.id == 1)).scalar_one()
+
+
+def remember_generation(directory: Path, tower: TowerId, generation: int) -> int | None:
+    """Keep a copy of the generation beside the database; returns its former value: a restored database has less."""
+    copy = directory / "generation.json"
+    former: int | None = None
+    if copy.exists():
+        read = json.loads(copy.read_text(encoding="utf-8"))
+        former = read["generation"] if read.get("tower") == tower else None
+    fresh = copy.with_suffix(".new")
+    fresh.write_text(json.dumps({"tower": tower, "generation": generation}), encoding="utf-8")
+    fresh.replace(copy)
+    return former

@@ -1,0 +1,237 @@
+"""The engine's tables (architecture section 5). The ATLAS tables: `panda_models`."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, MetaData, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from act_core.db.types import BigId, UtcDateTime
+
+# Keys are compared byte by byte; texts of other people are full Unicode.
+BYTES: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+# Rows that move to an archive: SQLite shall not give the id of one that left to a new one (MariaDB does not).
+NEVER_AGAIN: dict[str, Any] = {"sqlite_autoincrement": True}
+ERROR_LENGTH = 1024
+NODE_LENGTH = 255
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON()}  # noqa: RUF012 - SQLAlchemy's own form
+
+
+class Tower(Base):
+    """One row: who we are, and how often we were started."""
+
+    __tablename__ = "tower"
+    __table_args__ = (BYTES,)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    tower_id: Mapped[str] = mapped_column(String(16))
+    generation: Mapped[int] = mapped_column(Integer)
+    made: Mapped[datetime]
+
+
+class Ce(Base):
+    """One computing element: how it is reached, how much it may get, how it is doing."""
+
+    __tablename__ = "ces"
+    __table_args__ = (BYTES,)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    endpoint: Mapped[str] = mapped_column(String(512), default="")
+    kind: Mapped[str] = mapped_column(String(32))
+    origin: Mapped[str] = mapped_column(String(16), default="config")  # config, cric
+    maxjobs: Mapped[int]
+    mode: Mapped[str] = mapped_column(String(12), default="on")  # on, rest, stop, drain, offline, abandoned
+    mode_owner: Mapped[str | None] = mapped_column(String(64))
+    mode_reason: Mapped[str | None] = mapped_column(String(255))
+    mode_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # in a row
+    retry_at: Mapped[datetime | None]  # the breaker is open until then
+    trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    next_poll_at: Mapped[datetime | None]  # the next full status poll
+    next_look_at: Mapped[datetime | None]  # the next look for ended jobs
+    last_seen: Mapped[datetime | None]
+    capacity: Mapped[dict[str, Any] | None]
+    capacity_at: Mapped[datetime | None]
+    modified: Mapped[datetime]
+
+
+class Placement(Base):
+    """A set of candidate CEs."""
+
+    __tablename__ = "placements"
+    __table_args__ = (UniqueConstraint("digest"), BYTES)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class PlacementCe(Base):
+    __tablename__ = "placement_ces"
+    __table_args__ = (Index(None, "ce"), BYTES)
+    placement_id: Mapped[int] = mapped_column(ForeignKey("placements.id"), primary_key=True)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+
+
+class Description(Base):
+    """A job in nobody's dialect, as JSON of :class:`act_core.jobspec.JobSpec`."""
+
+    __tablename__ = "job_descriptions"
+    __table_args__ = (BYTES,)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    spec: Mapped[str] = mapped_column(LongText)
+    created: Mapped[datetime]
+
+
+class AttemptColumns:
+    """The columns of an attempt, alike in the hot table and in the archive."""
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    app: Mapped[str] = mapped_column(String(32))
+    app_job_id: Mapped[str] = mapped_column(String(64))
+    attempt: Mapped[int]
+    attempts_left: Mapped[int]
+    submission_key: Mapped[str] = mapped_column(String(64))
+    placement_id: Mapped[int] = mapped_column(BigId)
+    ce: Mapped[str | None] = mapped_column(String(128))
+    state: Mapped[str] = mapped_column(String(12))
+    state_since: Mapped[datetime]
+    request: Mapped[str | None] = mapped_column(String(12))
+    request_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(Integer, default=0)
+    remote_id: Mapped[str | None] = mapped_column(String(255))
+    native_state: Mapped[str | None] = mapped_column(String(64))
+    send_deadline: Mapped[datetime | None]
+    inputs_sent_at: Mapped[datetime | None]
+    absent_since: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(SmallInteger, default=0)
+    reruns: Mapped[int] = mapped_column(SmallInteger, default=0)
+    submit_before: Mapped[datetime | None]
+    ce_clean_at: Mapped[datetime | None]
+    superseded_by: Mapped[str | None] = mapped_column(String(64))  # the successor's submission key
+    released_at: Mapped[datetime | None]  # its application needs the row no longer
+    news: Mapped[bool] = mapped_column(Boolean, default=False)
+    priority: Mapped[int] = mapped_column(SmallInteger, default=50)
+    share: Mapped[str] = mapped_column(String(128), default="")
+    credential_id: Mapped[int | None] = mapped_column(BigId)
+    description_id: Mapped[int] = mapped_column(BigId)
+    exit_code: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    node: Mapped[str | None] = mapped_column(String(NODE_LENGTH))
+    wall_s: Mapped[int | None]
+    cpu_s: Mapped[int | None]
+    memory_kb: Mapped[int | None] = mapped_column(BigId)
+    cores: Mapped[int | None]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    created: Mapped[datetime]
+    modified: Mapped[datetime]
+
+
+class CeJob(AttemptColumns, Base):
+    """One row an attempt: the heart of the tower. Only `claims.settle` writes its state."""
+
+    __tablename__ = "ce_jobs"
+    __table_args__ = (
+        UniqueConstraint("submission_key"),
+        UniqueConstraint("app", "app_job_id", "attempt"),
+        Index(None, "ce", "state", "due_at"),
+        Index(None, "state", "placement_id", "share", "priority", "id"),
+        Index(None, "ce", "request"),
+        Index(None, "ce", "remote_id"),
+        Index(None, "app", "news"),
+        Index(None, "released_at", "modified"),
+        BYTES | NEVER_AGAIN,
+    )
+
+
+class CeJobArchive(AttemptColumns, Base):
+    """Rows at rest."""
+
+    __tablename__ = "ce_jobs_archive"
+    __table_args__ = (
+        UniqueConstraint("submission_key"),
+        Index(None, "app", "app_job_id"),
+        Index(None, "modified"),
+        BYTES,
+    )
+
+
+class CeJobEvent(Base):
+    """What happened to an attempt; append-only."""
+
+    __tablename__ = "ce_job_events"
+    __table_args__ = (Index(None, "job_id"), Index(None, "at"), BYTES)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    job_id: Mapped[int] = mapped_column(BigId)
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    from_state: Mapped[str] = mapped_column(String(12))
+    to_state: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(String(ERROR_LENGTH))
+    actor: Mapped[str] = mapped_column(String(64))
+
+
+class Lease(Base):
+    """Who works on a CE in a stage, until when."""
+
+    __tablename__ = "leases"
+    __table_args__ = (BYTES,)
+    stage: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    token: Mapped[int] = mapped_column(BigId, default=0)
+    holder: Mapped[str] = mapped_column(String(255))
+    until: Mapped[datetime]
+
+
+class CredentialRow(Base):
+    """What is known of a credential; the secret itself lies in its file."""
+
+    __tablename__ = "credentials"
+    __table_args__ = (UniqueConstraint("path"), BYTES)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(512))
+    roles: Mapped[str] = mapped_column(String(512), default="")
+    path: Mapped[str] = mapped_column(String(512))
+    expires: Mapped[datetime]
+    modified: Mapped[datetime]
+
+
+class JobCount(Base):
+    """How many attempts stand where; rewritten by one lease holder."""
+
+    __tablename__ = "job_counts"
+    __table_args__ = (BYTES,)
+    app: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    share: Mapped[str] = mapped_column(String(128), primary_key=True)
+    state: Mapped[str] = mapped_column(String(12), primary_key=True)
+    n: Mapped[int]
+    cores: Mapped[int]
+    oldest: Mapped[datetime]
+
+
+class DailyCount(Base):
+    """Ended attempts of a day; added by the transaction that archives them."""
+
+    __tablename__ = "daily_counts"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    app: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    share: Mapped[str] = mapped_column(String(128), primary_key=True)
+    state: Mapped[str] = mapped_column(String(12), primary_key=True)
+    n: Mapped[int]
+    wall_s: Mapped[int] = mapped_column(BigId)
+    cpu_s: Mapped[int] = mapped_column(BigId)

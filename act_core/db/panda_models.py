@@ -1,0 +1,78 @@
+"""The ATLAS application's tables. The engine never reads them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from act_core.db.models import BYTES, ERROR_LENGTH, NEVER_AGAIN, Base, LongText
+from act_core.db.types import BigId
+
+
+class PandaColumns:
+    """A PanDA job as the tower sees it, alike in the hot table and in the archive."""
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    server: Mapped[str] = mapped_column(String(128))
+    panda_id: Mapped[int] = mapped_column(BigId)
+    attempt_nr: Mapped[int]
+    queue: Mapped[str] = mapped_column(String(128))
+    label: Mapped[str] = mapped_column(String(32))
+    reporter: Mapped[str] = mapped_column(String(12), default="tower")
+    state: Mapped[str] = mapped_column(String(12))
+    state_since: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer, default=0)
+    told: Mapped[str | None] = mapped_column(String(16))  # the last job_status that PanDA accepted
+    told_at: Mapped[datetime | None]
+    wanted: Mapped[str] = mapped_column(String(16), default="starting")  # the job_status that PanDA should have
+    heartbeat_due_at: Mapped[datetime | None]
+    refused: Mapped[int] = mapped_column(Integer, default=0)  # reports in a row that PanDA would not take
+    job: Mapped[str] = mapped_column(LongText)  # raw, as JSON, without its secret fields
+    secrets: Mapped[bytes | None] = mapped_column(LargeBinary(65_535))  # encrypted
+    ce: Mapped[str | None] = mapped_column(String(128))
+    node: Mapped[str | None] = mapped_column(String(255))
+    cores: Mapped[int] = mapped_column(Integer, default=1)
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    outputs: Mapped[str | None] = mapped_column(LongText)  # files to validate, as JSON
+    checks: Mapped[int] = mapped_column(Integer, default=0)  # rounds of validation without a verdict
+    check_due_at: Mapped[datetime | None]
+    report: Mapped[str | None] = mapped_column(LongText)  # the final update, until PanDA has accepted it
+    error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    created: Mapped[datetime]
+    modified: Mapped[datetime]
+
+
+class PandaRow(PandaColumns, Base):
+    __tablename__ = "panda_jobs"
+    __table_args__ = (
+        UniqueConstraint("server", "panda_id", "attempt_nr"),
+        Index(None, "state", "queue", "id"),
+        Index(None, "heartbeat_due_at"),
+        Index(None, "state", "check_due_at"),
+        Index(None, "state", "modified"),
+        BYTES | NEVER_AGAIN,
+    )
+
+
+class PandaArchive(PandaColumns, Base):
+    __tablename__ = "panda_jobs_archive"
+    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), BYTES)
+
+
+class PandaQueue(Base):
+    """A PanDA queue: what we use of CRIC's entry, and the raw entry."""
+
+    __tablename__ = "panda_queues"
+    __table_args__ = (BYTES,)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    served: Mapped[bool]
+    why: Mapped[str | None] = mapped_column(String(255))  # it is not served
+    status: Mapped[str] = mapped_column(String(16))
+    parsed: Mapped[dict[str, Any]] = mapped_column(JSON)
+    raw: Mapped[str] = mapped_column(LongText)
+    seen_at: Mapped[datetime]
+    fetch_due_at: Mapped[datetime | None]
+    trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    modified: Mapped[datetime]

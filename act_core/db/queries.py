@@ -1,0 +1,244 @@
+"""Named questions to the engine's tables. Each goes through an index; a test reads the plans on both databases."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true, union_all
+from sqlalchemy.orm import Session
+
+from act_core.db.attempts import Attempt, as_attempt, attempts
+from act_core.db.bulk import chunks
+from act_core.db.models import Ce, CeJob, CeJobArchive, Description, PlacementCe
+from act_core.ids import RemoteId, SubmissionKey
+from act_core.jobspec import JobSpec
+from act_core.states import ENDED, FINAL, LIVING, ON_CE, CeState, Request
+
+_LIVING = tuple(state.value for state in LIVING)
+_ON_CE = tuple(state.value for state in ON_CE)
+_WAITING_INPUTS = (CeState.SUBMITTED.value, CeState.HOLDING.value)
+_OVER = tuple(state.value for state in ENDED | FINAL)
+_HERE_AND_NOW = ("on", "drain", "stop", "rest")  # modes in which the jobs that a CE has are cared for
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return or_(CeJob.due_at.is_(None), CeJob.due_at <= now)
+
+
+def _listed(session: Session, *where: ColumnElement[bool], limit: int) -> list[Attempt]:
+    rows = session.execute(attempts().where(*where).order_by(CeJob.id).limit(limit))
+    return [as_attempt(row) for row in rows]
+
+
+def waiting(session: Session, ce: str, now: datetime, limit: int, spread: timedelta) -> list[Attempt]:
+    """Jobs that may go to this CE: from each share the ones of highest priority, then the oldest.
+
+    Of a job with several candidates each CE takes its own part first, and the others' after `spread`: so candidates
+    share the work, and do not race for it.
+    """
+    tosubmit = CeJob.state == CeState.TOSUBMIT.value
+    candidates = _candidates(session, ce)
+    if not candidates:
+        return []
+    shares = session.execute(
+        select(CeJob.placement_id, CeJob.share).where(tosubmit, CeJob.placement_id.in_(candidates)).distinct()
+    ).all()
+    if not shares:
+        return []
+    best = [
+        select(
+            attempts()
+            .where(tosubmit, CeJob.placement_id == place, CeJob.share == share, _due(now), CeJob.request.is_(None))
+            .where(_mine_or_old(candidates[place], ce, now - spread))
+            .order_by(CeJob.priority.desc(), CeJob.id)
+            .limit(limit)
+            .add_columns(CeJob.priority)
+            .subquery()
+        )
+        for place, share in shares
+    ]
+    rows = session.execute(union_all(*best) if len(best) > 1 else best[0]).all()
+    rows = sorted(rows, key=lambda row: (-row[-1], row[0]))[:limit]
+    return [as_attempt(row[:-1]) for row in rows]  # type: ignore[arg-type]
+
+
+def _candidates(session: Session, ce: str) -> dict[int, list[str]]:
+    """The sets of candidates that this CE belongs to, by placement."""
+    mine = select(PlacementCe.placement_id).where(PlacementCe.ce == ce)
+    found: dict[int, list[str]] = {}
+    for place, name in session.execute(
+        select(PlacementCe.placement_id, PlacementCe.ce)
+        .where(PlacementCe.placement_id.in_(mine))
+        .order_by(PlacementCe.ce)
+    ):
+        found.setdefault(place, []).append(name)
+    return found
+
+
+def _mine_or_old(names: Sequence[str], ce: str, before: datetime) -> ColumnElement[bool]:
+    if len(names) == 1:
+        return true()
+    return or_(CeJob.id % len(names) == names.index(ce), CeJob.state_since <= before)
+
+
+def on_ce(session: Session, ce: str) -> int:
+    """How many jobs count against the CE's maxjobs."""
+    return session.execute(select(func.count()).where(CeJob.ce == ce, CeJob.state.in_(_ON_CE))).scalar_one()
+
+
+def ce_row(session: Session, ce: str) -> Ce | None:
+    return session.get(Ce, ce)
+
+
+def specs(session: Session, ids: Collection[int]) -> dict[int, JobSpec]:
+    """Job specifications by description id."""
+    found: dict[int, JobSpec] = {}
+    for chunk in chunks(set(ids)):
+        question = select(Description.id, Description.spec).where(Description.id.in_(chunk))
+        found |= {row.id: JobSpec.model_validate_json(row.spec) for row in session.execute(question)}
+    return found
+
+
+def awaiting_inputs(session: Session, ce: str, now: datetime, limit: int) -> list[Attempt]:
+    """Accepted jobs whose inputs, and with them the commit, have not been sent; nobody wants them dead."""
+    return _listed(
+        session,
+        CeJob.ce == ce,
+        CeJob.state.in_(_WAITING_INPUTS),
+        CeJob.due_at <= now,
+        CeJob.inputs_sent_at.is_(None),
+        or_(CeJob.request.is_(None), CeJob.request == Request.FETCH.value),
+        limit=limit,
+    )
+
+
+def in_doubt(session: Session, ce: str, now: datetime, limit: int) -> list[Attempt]:
+    """Submissions whose answer never came."""
+    return _listed(session, CeJob.ce == ce, CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= now, limit=limit)
+
+
+def known_ids(session: Session, ce: str) -> frozenset[RemoteId]:
+    """The ids of all jobs that our rows say are on this CE."""
+    found = session.scalars(select(CeJob.remote_id).where(CeJob.ce == ce, CeJob.remote_id.is_not(None)))
+    return frozenset(RemoteId(one) for one in found if one)
+
+
+def living(session: Session, ce: str) -> list[Attempt]:
+    """Jobs that the CE should know and that are not over."""
+    rows = session.execute(attempts().where(CeJob.ce == ce, CeJob.state.in_(_LIVING), CeJob.remote_id.is_not(None)))
+    return [as_attempt(row) for row in rows]
+
+
+def living_among(session: Session, ce: str, ids: Collection[RemoteId]) -> list[Attempt]:
+    """Those of these jobs that our rows call living."""
+    found: list[Attempt] = []
+    for chunk in chunks(ids):
+        question = attempts().where(CeJob.ce == ce, CeJob.remote_id.in_(chunk), CeJob.state.in_(_LIVING))
+        found += [as_attempt(row) for row in session.execute(question)]
+    return found
+
+
+def to_fetch(session: Session, ce: str, now: datetime, limit: int) -> list[Attempt]:
+    """Ended jobs whose outputs are wanted: finished ones always, failed ones when somebody asked."""
+    finished = _listed(session, CeJob.ce == ce, CeJob.state == CeState.FINISHED.value, _due(now), limit=limit)
+    failed = _listed(
+        session,
+        CeJob.ce == ce,
+        CeJob.request == Request.FETCH.value,
+        CeJob.state.in_(_OVER),
+        CeJob.state != CeState.FINISHED.value,
+        _due(now),
+        limit=limit,
+    )
+    return finished + failed
+
+
+def wished(
+    session: Session,
+    ce: str,
+    requests: Sequence[Request],
+    now: datetime,
+    limit: int,
+    states: Collection[CeState] = tuple(CeState),
+) -> list[Attempt]:
+    """Attempts at this CE, in one of these states, of which somebody wants one of these."""
+    words, places = [request.value for request in requests], [state.value for state in states]
+    return _listed(session, CeJob.ce == ce, CeJob.request.in_(words), CeJob.state.in_(places), _due(now), limit=limit)
+
+
+def wished_unplaced(session: Session, limit: int) -> list[Attempt]:
+    """Attempts that no CE has and of which somebody wants something."""
+    unplaced = attempts().where(CeJob.ce.is_(None), CeJob.request.is_not(None))
+    # in the order of the index: by id alone, SQLite would read the whole table
+    return [as_attempt(row) for row in session.execute(unplaced.order_by(CeJob.request, CeJob.id).limit(limit))]
+
+
+def by_keys(session: Session, keys: Collection[SubmissionKey]) -> Mapping[SubmissionKey, CeState]:
+    """The states of attempts with these submission keys, rows at rest included."""
+    found: dict[SubmissionKey, CeState] = {}
+    for chunk in chunks(keys):
+        for table in (CeJobArchive, CeJob):
+            question = select(table.submission_key, table.state).where(table.submission_key.in_(chunk))
+            found |= {SubmissionKey(row.submission_key): CeState(row.state) for row in session.execute(question)}
+    return found
+
+
+def with_news(session: Session, app: str, limit: int) -> list[Attempt]:
+    """Rows of an application that moved since it last looked."""
+    # "= true": MariaDB finds no index for "IS TRUE"
+    return _listed(session, CeJob.app == app, CeJob.news == true(), limit=limit)
+
+
+def _has(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(CeJob.ce == Ce.name, *where).correlate(Ce)
+
+
+def _has_any(column: Any, words: Sequence[str], *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    # One look into the index a word: with IN, MariaDB reads all rows of the CE, the ones at rest too.
+    return or_(*(_has(column == word, *where) for word in words))
+
+
+def _submit_due(now: datetime) -> ColumnElement[bool]:
+    waiting_here = (
+        exists()
+        .where(
+            PlacementCe.ce == Ce.name,
+            CeJob.placement_id == PlacementCe.placement_id,
+            CeJob.state == CeState.TOSUBMIT.value,
+            _due(now),
+        )
+        .correlate(Ce)
+    )
+    acted = [request.value for request in (Request.CANCEL, Request.RERUN, Request.RESUBMIT)]
+    return or_(
+        _has_any(CeJob.request, acted, _due(now)),
+        _has(CeJob.request == Request.CLEAN.value, CeJob.state.in_(_LIVING), _due(now)),
+        _has_any(CeJob.state, (CeState.SUBMITTING.value, *_WAITING_INPUTS), CeJob.due_at <= now),
+        exists().where(CeJob.ce.is_(None), CeJob.request.is_not(None)),
+        and_(Ce.mode == "on", waiting_here),
+    )
+
+
+def due_ces(session: Session, stage: str, now: datetime) -> list[str]:
+    """CEs with work for a stage, whose breaker is closed. One statement."""
+    conditions: dict[str, ColumnElement[bool]] = {
+        "submit": _submit_due(now),
+        "sweep-status": and_(or_(Ce.next_look_at.is_(None), Ce.next_look_at <= now), _has_any(CeJob.state, _LIVING)),
+        "fetch-validate": or_(
+            _has(CeJob.state == CeState.FINISHED.value, _due(now)),
+            _has(CeJob.request == Request.FETCH.value, CeJob.state.in_(_OVER), _due(now)),
+        ),
+        "clean": _has(CeJob.request == Request.CLEAN.value, CeJob.state.in_(_OVER), _due(now)),
+    }
+    question: Any = select(Ce.name).where(
+        Ce.mode.in_(_HERE_AND_NOW), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), conditions[stage]
+    )
+    return list(session.scalars(question.order_by(Ce.name)))
+
+
+def ces_with_jobs(session: Session, now: datetime) -> list[str]:
+    """CEs that have jobs of ours and whose breaker is closed."""
+    question: Any = select(Ce.name).where(
+        Ce.mode.in_(_HERE_AND_NOW), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), _has_any(CeJob.state, _LIVING)
+    )
+    return list(session.scalars(question.order_by(Ce.name)))

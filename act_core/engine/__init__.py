@@ -1,0 +1,1 @@
+"""The life of an attempt: one verb, one file. Knows no application."""

@@ -1,0 +1,63 @@
+"""How a step's decisions reach the tables, and how its counts read."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from act_core.db import claims
+from act_core.db.attempts import Attempt
+from act_core.db.claims import Settled
+from act_core.decisions import Decision, Move
+from act_core.logs import log
+from act_core.runtime import Counts, Runtime
+
+logger = log(__name__)
+LONGEST_BACKOFF = timedelta(hours=1)
+
+
+def backoff(tries: int, first: timedelta = timedelta(seconds=15)) -> timedelta:
+    """How long to wait after `tries` failures: doubling from `first`, an hour at most."""
+    return min(first * int(2 ** min(tries, 16)), LONGEST_BACKOFF)
+
+
+async def settle(rt: Runtime, decisions: Mapping[Attempt, Decision], actor: str) -> Counts:
+    """Settle and count by the state that was reached; an illegal move is our bug and is counted as such."""
+    if not decisions:
+        return Counts()
+    settled = await rt.write(claims.settle, decisions, rt.now(), actor)
+    return counted(decisions, settled)
+
+
+async def settled_attempts(rt: Runtime, decisions: Mapping[Attempt, Decision], actor: str) -> list[Attempt]:
+    """Settle, and return the attempts that were written as they now stand: what the same step goes on with."""
+    if not decisions:
+        return []
+    now = rt.now()
+    settled = await rt.write(claims.settle, decisions, now, actor)
+    counted(decisions, settled)
+    return [after(attempt, decision, now) for attempt, decision in decisions.items() if attempt.id in settled.written]
+
+
+def after(attempt: Attempt, decision: Decision, now: datetime) -> Attempt:
+    """The attempt as `settle` wrote it."""
+    known = {name: value for name, value in decision.columns.items() if name in Attempt.__slots__}
+    state = decision.to if isinstance(decision, Move) else attempt.state
+    since = now if isinstance(decision, Move) else attempt.state_since
+    changed: dict[str, object] = {**known, "version": attempt.version + 1, "state": state, "state_since": since}
+    return replace(attempt, **changed)  # type: ignore[arg-type]
+
+
+def counted(decisions: Mapping[Attempt, Decision], settled: Settled) -> Counts:
+    """Counts by word; stale and illegal ones by their own."""
+    counts = Counts()
+    for attempt, decision in decisions.items():
+        if attempt.id in settled.written and isinstance(decision, Move):
+            counts[decision.to.value] += 1
+    if settled.stale:
+        counts["stale"] += len(settled.stale)
+    if settled.successors:
+        counts["next attempts"] += settled.successors
+    for job, move in settled.illegal.items():
+        counts["illegal"] += 1
+        logger.error("attempt %d: illegal move %s", job, move)
+    return counts

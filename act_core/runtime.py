@@ -1,0 +1,145 @@
+"""The one place where engine parts are built and closed."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
+
+from sqlalchemy.orm import Session
+
+from act_core.ce.base import ComputingElement, RemoteId, TowerId
+from act_core.ce.registry import open_ce
+from act_core.db import bootstrap, ces, queries
+from act_core.db.models import Ce
+from act_core.db.session import Database
+from act_core.errors import ConfigError
+from act_core.settings.model import Settings, Site
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Counts = Counter[str]  # what a step or a stage did, by word
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one process remembers of a CE between rounds; losing it costs requests, never correctness."""
+
+    ended_seen: set[RemoteId] = field(default_factory=set)  # ended jobs whose end is settled, or that are not ours
+    paused: dict[str, datetime] = field(default_factory=dict)  # step → not before
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class Runtime:
+    """The parts that steps work with: settings, clock, state tables, CEs. Belongs to one event loop."""
+
+    def __init__(self, settings: Settings, db: Database, tower: TowerId, owns_db: bool = True) -> None:
+        self.settings = settings
+        self.tower = tower
+        self._db, self._owns_db = db, owns_db
+        self._threads = ThreadPoolExecutor(settings.arc.db.pool, thread_name_prefix="act-db")
+        self._ces: dict[str, ComputingElement] = {}
+        self._sites: dict[str, Site] = {}
+        self._memory: dict[str, Memory] = {}
+        self._kept: dict[str, Closable] = {}
+        self._offset = db.clock() - datetime.now(UTC)
+        self._zero = datetime.now(UTC), time.monotonic()
+
+    @classmethod
+    def open(cls, settings: Settings, shared: Database | None = None) -> Self:
+        """Connect to the state tables and enter the configured CEs. Raises ConfigError before `act bootstrap`.
+
+        `shared`: the connections of the process, where several runtimes live in it.
+        """
+        db = shared or Database(settings)
+        try:
+            tower = db.read(bootstrap.tower_id)
+            runtime = cls(settings, db, tower, owns_db=shared is None)
+            db.write(ces.sync_ces, settings.arc.sites, "config", runtime.now())
+        except BaseException:
+            if shared is None:
+                db.close()
+            raise
+        return runtime
+
+    def now(self) -> datetime:
+        """UTC by the database's clock; steps of this machine's clock do not show."""
+        start, ticks = self._zero
+        return start + self._offset + timedelta(seconds=time.monotonic() - ticks)
+
+    async def read(self, fn: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(session, …)` in a thread; it writes nothing."""
+        return await self._in_thread(partial(self._db.read, fn, *args, **kwargs))
+
+    async def write(self, fn: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(session, …)` in a thread, in one transaction. A cancelled task waits for it."""
+        return await self._in_thread(partial(self._db.write, fn, *args, **kwargs))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    async def ce(self, name: str) -> ComputingElement:
+        """The CE of this name, with its warm connections."""
+        if name not in self._ces:
+            site = await self.site(name)
+            # another task may have opened it while we asked for its site
+            self._ces.setdefault(name, open_ce(self.settings, name, self.now, site))
+        return self._ces[name]
+
+    async def site(self, name: str) -> Site:
+        """The configuration of a CE: the file's, or for one that CRIC named what its row says."""
+        if name in self.settings.arc.sites:
+            return self.settings.arc.sites[name]
+        if name not in self._sites:
+            row = await self.read(queries.ce_row, name)
+            if row is None:
+                raise ConfigError(f"CE {name!r} is neither configured nor known from CRIC")
+            self._sites[name] = site_of(row)
+        return self._sites[name]
+
+    def memory(self, ce: str) -> Memory:
+        return self._memory.setdefault(ce, Memory())
+
+    def kept(self, kind: type[C], make: Callable[[Settings], C]) -> C:
+        """An application's own part, such as its client: made once, closed with the runtime."""
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if name not in self._kept:
+            self._kept[name] = make(self.settings)
+        found = self._kept[name]
+        assert isinstance(found, kind)
+        return found
+
+    async def close(self) -> None:
+        """Close every CE and every connection."""
+        for one in (*self._ces.values(), *self._kept.values()):
+            await one.close()
+        self._ces.clear()
+        self._kept.clear()
+        self._threads.shutdown()
+        if self._owns_db:
+            self._db.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+def site_of(row: Ce) -> Site:
+    return Site(endpoint=row.endpoint, kind=row.kind, maxjobs=row.maxjobs)

@@ -1,0 +1,46 @@
+"""Keys of the original's files that mean nothing any more, and why (reference: act.md 16)."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+LDMX = "it belonged to the LDMX application"
+ROWS = (
+    ("arc", "sites.*.submitters", "one task serves a CE; its batches are as large as the CE takes them"),
+    ("arc", "sites.*.rse", LDMX),
+    ("arc", "sites.*.noupload", LDMX),
+    ("arc", "periodicrestart", "nothing leaks, so nothing is restarted by the clock"),
+    ("arc", "actlocation", "there are no process scripts and pid files; `act up` and `act down` manage the tower"),
+    ("arc", "logger.arclevel", "the ARC library is not used"),
+    ("arc", "logger.size", "logs are rotated by the day"),
+    ("arc", "jobs.maxtime*", "time limits by CE state are not in this version"),
+    ("arc", "jobs.queuefraction", "limits by running jobs are a policy of a later version; sites.<name>.maxjobs holds"),
+    ("arc", "jobs.queueoffset", "limits by running jobs are a policy of a later version; sites.<name>.maxjobs holds"),
+    ("arc", "downtime.srmdown", "a storage that does not answer is asked again later by itself"),
+    ("arc", "voms.bindir", "proxies are renewed from a later version; until then voms.proxypath is used as it is"),
+    ("arc", "voms.proxylifetime", "proxies are renewed from a later version; voms.proxypath is used as it is"),
+    ("arc", "voms.minlifetime", "proxies are renewed from a later version; voms.proxypath is used as it is"),
+    ("arc", "voms.proxystoredir", "proxies are renewed from a later version; voms.proxypath is used as it is"),
+    ("arc", "errors", "resubmission by error texts is not in this version"),
+    ("arc", "monitor", "metrics are not served in this version"),
+    ("app", "db", "the database is named in aCTConfigARC.yaml; the original never read it here"),
+    ("app", "executable.ptarurl*", "only pilot 3 is sent: executable.p3tarurl"),
+    ("app", "executable.wrapper", LDMX),
+    ("app", "executable.ruciohelper", LDMX),
+    ("app", "executable.simprodrte", LDMX),
+    ("app", "monitor", "APFMon is not served"),
+    ("app", "joblog.keepsuccessful", LDMX),
+    ("app", "cric.objectstores", "object stores are not used"),
+    ("app", "cric.osfilename", "object stores are not used"),
+    ("app", "panda.sites.*.flavour", "a CE's kind is said where it is configured: sites.<name>.kind"),
+    ("app", "user", "the client REST service is not in this version"),
+    ("app", "jobs", LDMX),
+)
+
+
+def legacy_reason(kind: str, keys: Sequence[str]) -> str | None:
+    """Why this key of the original is accepted and ignored (`kind`: its file, arc or app); None: it is none."""
+    for of, pattern, reason in ROWS:
+        parts = pattern.split(".")
+        if of == kind and len(parts) == len(keys) and all(map(fnmatchcase, keys, parts)):
+            return reason
+    return None

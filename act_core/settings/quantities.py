@@ -1,0 +1,44 @@
+"""Times and paths as an operator writes them."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|m|min|h|d|)")
+
+
+def _seconds(value: Any) -> Any:
+    """The original's files give plain numbers of seconds; `90 s`, `30 min`, `24 h`, `7 d` are accepted beside them."""
+    if isinstance(value, timedelta):
+        return value
+    match = None if isinstance(value, bool) else _TIME.fullmatch(str(value).strip())
+    try:
+        if match:
+            return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        pass
+    raise ValueError("a time is wanted: seconds, or a number with s, min, h or d")
+
+
+def _path(value: Any) -> Any:
+    """`~` is the home directory; an empty text would mean the working directory, which nobody means."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip() or not value.isprintable():
+        raise ValueError("a path is wanted, not an empty or unprintable text")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home directory") from None
+
+
+Seconds = Annotated[
+    timedelta,
+    BeforeValidator(_seconds),
+    PlainSerializer(lambda t: t.total_seconds(), return_type=float, when_used="json"),
+]
+FilePath = Annotated[Path, BeforeValidator(_path)]

@@ -1,0 +1,223 @@
+"""Each stage: engine steps and the applications' parts. What a flow runs and what `act sweep` runs is this."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from act_core.apps import Application, Part, applications
+from act_core.db import ces, leases, queries
+from act_core.db.leases import Held
+from act_core.engine import credentials
+from act_core.engine.cancel import cancel
+from act_core.engine.clean import archive_rows, clean
+from act_core.engine.count import count_jobs
+from act_core.engine.fetch import fetch
+from act_core.engine.poll import poll
+from act_core.engine.reconcile import reconcile, reconcile_all
+from act_core.engine.rerun import rerun, resubmit
+from act_core.engine.submit import send_inputs, submit
+from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.logs import log
+from act_core.runtime import Counts, Runtime
+
+logger = log(__name__)
+Step = Callable[[Runtime, str], Awaitable[Counts]]
+NEWS_BATCH, NEWS_ROUNDS = 500, 40
+ARCHIVE_EVERY = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One deployed flow. `every` is for stages that run now and then; None: a window each minute."""
+
+    name: str
+    says: str
+    every: timedelta | None = None
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("refresh-queues", "read CRIC into the tables of PanDA queues and CEs", timedelta(minutes=10)),
+        Stage("fetch-jobs", "take jobs from PanDA, up to what each queue can hold"),
+        Stage("translate", "describe PanDA jobs for their CEs"),
+        Stage("submit", "cancel, resubmit, rerun, reconcile, submit, send inputs"),
+        Stage("sweep-status", "ask the CEs about their jobs; applications hear the news"),
+        Stage("fetch-validate", "bring outputs and logs home; check size and checksum on storage"),
+        Stage("clean", "leave nothing of ours on the CEs; archive"),
+        Stage("heartbeat", "heartbeats, final reports, kill orders"),
+        Stage("renew-credentials", "look at proxies and delegations", timedelta(minutes=10)),
+        Stage("reconcile-ces", "compare our rows with the CEs' own lists", timedelta(minutes=30)),
+        Stage("report", "count jobs, write the report", timedelta(minutes=10)),
+    )
+}
+
+
+def steps(*verbs: Step) -> Step:
+    """A round that does these one after the other."""
+
+    async def run(rt: Runtime, ce: str) -> Counts:
+        counts = Counts()
+        for verb in verbs:
+            counts += await verb(rt, ce)
+        return counts
+
+    return run
+
+
+def due_in(stage: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
+    """The CEs that have work for a stage of the engine, but for those that asked for a pause."""
+
+    async def due(rt: Runtime) -> Sequence[str]:
+        now = rt.now()
+        names = await rt.read(queries.due_ces, stage, now)
+        return [name for name in names if rt.memory(name).paused.get(stage, now) <= now]
+
+    return due
+
+
+def always(key: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
+    """One key that has work whenever it is asked for."""
+
+    async def due(_rt: Runtime) -> Sequence[str]:
+        return [key]
+
+    return due
+
+
+async def _all_ces(rt: Runtime) -> Sequence[str]:
+    return [row.name for row in await rt.read(ces.all_ces) if row.mode not in ("offline", "abandoned")]
+
+
+ENGINE = (
+    Part("submit", "submit", due_in("submit"), steps(cancel, resubmit, rerun, reconcile, submit, send_inputs), True),
+    Part("sweep-status", "poll", due_in("sweep-status"), poll, True),
+    Part("fetch-validate", "fetch", due_in("fetch-validate"), fetch, True),
+    Part("clean", "clean", due_in("clean"), clean, True),
+    Part("reconcile-ces", "reconcile", _all_ces, reconcile_all, True),
+    Part("renew-credentials", "look at", credentials.configured, credentials.look),
+    Part("renew-credentials", "delegate to", credentials.with_jobs, credentials.delegate, True),
+    Part("report", "count", always("jobs"), count_jobs),
+)
+
+
+class Tower:
+    """A runtime and the applications on top: what stages are made of."""
+
+    def __init__(self, rt: Runtime, apps: Sequence[Application] | None = None) -> None:
+        self.rt = rt
+        self.apps = tuple(apps) if apps is not None else applications(rt.settings)
+        self._holder = leases.holder()
+        self._archived: datetime | None = None
+
+    def parts(self, stage: str) -> tuple[Part, ...]:
+        every = (*ENGINE, *(part for app in self.apps for part in app.parts))
+        return tuple(part for part in every if part.stage == stage)
+
+    async def due(self, stage: str) -> list[tuple[Part, str]]:
+        """What has work now: (part, key)."""
+        return [(part, key) for part in self.parts(stage) for key in await part.due(self.rt)]
+
+    async def round(self, part: Part, key: str, wait: float = 0) -> Counts:
+        """One round of a part for a key, under its lease. `busy`: somebody else is at it.
+
+        Raises Transient and its like after the breaker has heard; the caller counts and goes on.
+        """
+        async with self._lease(f"{part.stage}/{part.verb}"[:32], key, wait) as held:
+            if held is None:
+                return Counts(busy=1)
+            try:
+                counts = await part.run(self.rt, key)
+            except (Transient, CredentialError, OutcomeUnknown, ProtocolError) as err:
+                await self._went_wrong(part, key, err)
+                raise
+            if part.breaker:
+                await self.rt.write(ces.went_well, key, self.rt.now())
+            return counts
+
+    async def _went_wrong(self, part: Part, key: str, err: ActError) -> None:
+        logger.warning("%s %s: %s", part.verb, key, err)
+        if part.breaker:
+            until = await self.rt.write(ces.went_wrong, key, str(err), self.rt.settings.arc.breaker, self.rt.now())
+            if until:
+                logger.warning("ce=%s rests until %s: %s", key, f"{until:%H:%M:%S}", err)
+
+    @asynccontextmanager
+    async def _lease(self, stage: str, key: str, wait: float) -> AsyncIterator[Held | None]:
+        """The lease, renewed while the work lasts; None if somebody else holds it for longer than `wait` seconds."""
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + wait
+        # the holder may be another process, so there is no event to wait for
+        while (held := await self._take(stage, key)) is None and loop.time() < patience:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+        if held is None:
+            yield None
+            return
+        keeper = asyncio.create_task(self._keep(held))
+        try:
+            yield held
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            await self.rt.write(leases.release, held, self.rt.now())
+
+    async def _take(self, stage: str, key: str) -> Held | None:
+        return await self.rt.write(leases.take, stage, key, self._holder, self.rt.now())
+
+    async def _keep(self, held: Held) -> None:
+        while True:
+            await asyncio.sleep(leases.LIFETIME.total_seconds() / 3)
+            if not await self.rt.write(leases.renew, held, self.rt.now()):
+                logger.warning("lease %s %s has passed to somebody else", held.stage, held.ce)
+                return
+
+    async def house(self, stage: str) -> Counts:
+        """What a stage does once a pass beside its keys."""
+        if stage == "sweep-status":
+            return await self.news()
+        if stage == "clean":
+            return await self._archive()
+        return Counts()
+
+    async def news(self) -> Counts:
+        """Let the applications hear of rows that moved."""
+        counts = Counts()
+        for app in self.apps:
+            if app.on_news is None:
+                continue
+            for _ in range(NEWS_ROUNDS):
+                rows = await self.rt.read(queries.with_news, app.name, NEWS_BATCH)
+                if not rows:
+                    break
+                counts += Counts(news=len(rows)) + await app.on_news(self.rt, rows)
+        return counts
+
+    async def _archive(self) -> Counts:
+        now = self.rt.now()
+        if self._archived and now - self._archived < ARCHIVE_EVERY:
+            return Counts()
+        counts = await archive_rows(self.rt)
+        for app in self.apps:
+            if app.archive:
+                counts += await app.archive(self.rt)
+        if not counts:
+            self._archived = now
+        return counts
+
+
+async def sweep(tower: Tower, stage: str, keys: Sequence[str] = (), wait: float = 0) -> Counts:
+    """One pass of a stage over what is due (or over these keys, due or not), each key on its own."""
+    found = await tower.due(stage)
+    if keys:
+        found = [(part, key) for part in tower.parts(stage) for key in keys if part.breaker or (part, key) in found]
+
+    async def guarded(part: Part, key: str) -> Counts:
+        try:
+            return await tower.round(part, key, wait)
+        except (Transient, CredentialError, OutcomeUnknown, ProtocolError):
+            return Counts(errors=1)
+
+    done = await asyncio.gather(*(guarded(part, key) for part, key in found))
+    return sum(done, Counts()) + await tower.house(stage)

@@ -1,0 +1,1 @@
+"""Size and checksum of files on grid storage."""

@@ -1,0 +1,62 @@
+"""The tower of an event loop: opened once, and kept where the loop lives on, so that connections stay warm."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from act_core import logs
+from act_core.db.session import Database
+from act_core.runtime import Runtime
+from act_core.settings import Settings, load_settings
+from act_core.stages import Tower
+
+_kept: dict[int, Tower] = {}  # by loop
+_opening: dict[int, asyncio.Lock] = {}
+_lasting: set[int] = set()
+_guard = threading.Lock()
+_shared: list[Database] = []  # one for all loops of a process: its pool is the bound
+
+
+def last(loop: asyncio.AbstractEventLoop) -> None:
+    """This loop lives as long as its process: keep its tower."""
+    _lasting.add(id(loop))
+
+
+def settings() -> Settings:
+    """The configuration, with the logs going where it says."""
+    held = load_settings().settings
+    logs.configure(held.arc.logger, held.state_dir)
+    return held
+
+
+def _database(held: Settings) -> Database:
+    with _guard:
+        if not _shared:
+            _shared.append(Database(held))
+        return _shared[0]
+
+
+@asynccontextmanager
+async def tower() -> AsyncIterator[Tower]:
+    """The tower of this loop."""
+    loop = asyncio.get_running_loop()
+    if id(loop) not in _lasting:
+        opened = Tower(await asyncio.to_thread(Runtime.open, await asyncio.to_thread(settings)))
+        try:
+            yield opened
+        finally:
+            await opened.rt.close()
+        return
+    async with _opening.setdefault(id(loop), asyncio.Lock()):  # two windows of a stage may begin together
+        if id(loop) not in _kept:
+            held = await asyncio.to_thread(settings)
+            shared = await asyncio.to_thread(_database, held)
+            _kept[id(loop)] = Tower(await asyncio.to_thread(Runtime.open, held, shared))
+    yield _kept[id(loop)]
+
+
+async def close() -> None:
+    """Close this loop's tower; the loop ends."""
+    if found := _kept.pop(id(asyncio.get_running_loop()), None):
+        await found.rt.close()

@@ -1,0 +1,102 @@
+"""What the tower needs in Prefect's server: `python -m flows.server [--first]` brings it there.
+
+A process of its own: the supervisor does not import Prefect, and Prefect reads its settings once.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from prefect.automations import AutomationCore
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
+
+from act_core.settings import Settings
+from act_core.stages import STAGES
+from flows.deployments import ANCHOR, EACH_MINUTE, STAGGER, deploy
+from flows.keeper import settings as load
+from flows.worker import HEARTBEAT, InProcessWorker
+
+LIMITS = {"panda-api": 4, "storage-checks": 2}
+ZOMBIE_S = 90
+FIRST = ("refresh-queues", "renew-credentials")
+ZOMBIES = "act: crash zombie flow runs"
+TYPE = InProcessWorker.type
+
+
+async def furnish(client: PrefectClient, settings: Settings) -> int:
+    """Pool, limits, deployments, the automation for zombies; can be repeated. Returns the number of deployments."""
+    name = settings.arc.prefect.pool
+    try:
+        pool = await client.read_work_pool(name)
+    except ObjectNotFound:
+        pool = await client.create_work_pool(WorkPoolCreate(name=name, type=TYPE, base_job_template=_template()))
+    for limit, slots in LIMITS.items():
+        await client.upsert_global_concurrency_limit_by_name(limit, slots)
+    made = await deploy(client, name, settings.arc.prefect.window.total_seconds())
+    if pool.type == TYPE:  # other types of workers send no heartbeats of this kind
+        await _zombies(client, name)
+    return made
+
+
+def _template() -> Mapping[str, object]:
+    return InProcessWorker.get_default_base_job_template()
+
+
+def zombie_trigger(pool: str) -> EventTrigger:
+    """No word of a run of this pool for ZOMBIE_S after it began, or after a heartbeat of the worker.
+
+    The engine's own heartbeats tell no state and do not count: the first one of a short run comes after its end.
+    """
+    return EventTrigger(
+        after={"prefect.flow-run.Running", HEARTBEAT},
+        expect={"prefect.flow-run.*"},
+        match={"prefect.resource.id": ["prefect.flow-run.*"], "prefect.state-type": ["*"]},
+        match_related={"prefect.resource.role": ["work-pool"], "prefect.resource.name": [pool]},
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=ZOMBIE_S),
+    )
+
+
+async def _zombies(client: PrefectClient, pool: str) -> None:
+    """A run of which nothing is heard is marked Crashed, so that it holds no slot."""
+    action = ChangeFlowRunState(state=StateType.CRASHED, message="no heartbeat: its worker is gone")
+    wanted = AutomationCore(name=ZOMBIES, trigger=zombie_trigger(pool), actions=[action])
+    found = await client.read_automations_by_name(ZOMBIES)
+    if found:
+        await client.update_automation(found[0].id, wanted)
+    else:
+        await client.create_automation(wanted)
+
+
+async def first_windows(client: PrefectClient) -> None:
+    """Begin at once: the rest of each stage's present minute as a window, and one look at queues and credentials."""
+    now = datetime.now(UTC)
+    for number, stage in enumerate(STAGES.values()):
+        if stage.every is not None and stage.name not in FIRST:
+            continue
+        since = (now - ANCHOR).total_seconds() - STAGGER * number
+        left = 0.0 if stage.every else EACH_MINUTE.total_seconds() - since % EACH_MINUTE.total_seconds()
+        name = f"{stage.name}/{stage.name}" if stage.every is None else f"{stage.name}/{stage.name}-now"
+        deployment = await client.read_deployment_by_name(name)
+        await client.create_flow_run_from_deployment(
+            deployment.id, name=f"{stage.name} at the start", parameters={"window": left}
+        )
+
+
+async def main() -> None:
+    async with get_client() as client:
+        await furnish(client, load())
+        if "--first" in sys.argv:
+            await first_windows(client)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

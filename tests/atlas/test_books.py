@@ -1,0 +1,119 @@
+"""The one door through which PanDA jobs change."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from act_core.atlas import books
+from act_core.atlas.books import Booked, Change, app_job_id, panda_ids
+from act_core.atlas.instance import server_of
+from act_core.db.models import ERROR_LENGTH
+from act_core.db.panda_models import PandaRow
+from act_core.states import PANDA_LIFE, PandaState
+from tests.atlas.house import BOOKED, House
+
+P = PandaState
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+async def picked(house: House) -> list[Booked]:
+    """All rows, by PandaID: PanDA hands jobs out in any order."""
+    rows = await house.rt.read(books.picked, PandaRow.server == server_of(house.rt), limit=1000)
+    return sorted(rows, key=lambda row: (row.panda_id, row.attempt_nr))
+
+
+async def test_what_has_changed_since_it_was_picked_is_left_alone(queue: House) -> None:
+    first, second = await queue.taken(2)
+    rows = await picked(queue)
+    await queue.change(first, error="somebody else was here")
+    now = queue.rt.now() + timedelta(hours=1)
+    settled = await queue.rt.write(books.settle, {row: Change(P.STARTING, {"ce": "x"}) for row in rows}, now)
+    assert [row.panda_id for row in settled.written] == [second]
+    old, new = await queue.row(first), await queue.row(second)
+    assert (old.state, old.ce, old.error) == (P.SENT.value, None, "somebody else was here")
+    assert (new.state, new.ce, new.state_since, new.modified) == (P.STARTING.value, "x", now, now)
+    assert new.version == next(row.version for row in rows if row.panda_id == second) + 1
+    assert await queue.rt.write(books.settle, {row: Change(P.TOKILL) for row in rows}, now) == books.Settled()
+
+
+async def test_columns_alone_do_not_touch_the_state(queue: House) -> None:
+    (number,) = await queue.taken()
+    (row,) = await picked(queue)
+    before = await queue.row(number)
+    await queue.rt.write(books.settle, {row: Change(None, {"error": "é" * 5000})}, queue.rt.now())
+    after = await queue.row(number)
+    assert (after.state, after.state_since) == (before.state, before.state_since)
+    assert after.error == "é" * ERROR_LENGTH
+    assert after.modified > before.modified
+
+
+@pytest.mark.parametrize("old", PandaState)
+def test_an_illegal_move_is_our_bug_and_nothing_is_asked_of_the_database(old: PandaState) -> None:
+    for new in set(PandaState) - PANDA_LIFE[old] - {old}:
+        row = replace(BOOKED, state=old)
+        settled = books.settle(Session(), {row: Change(new)}, NOW)
+        assert (settled.written, settled.illegal) == ([], [row])
+        assert settled.counts(told=0) == {"illegal": 1}
+
+
+async def test_an_illegal_move_does_not_hold_up_the_others(queue: House) -> None:
+    first, second = await queue.taken(2)
+    odd, good = await picked(queue)
+    changes = {odd: Change(P.TRANSFERRING), good: Change(P.STARTING)}
+    settled = await queue.rt.write(books.settle, changes, queue.rt.now())
+    assert ([row.panda_id for row in settled.illegal], [row.panda_id for row in settled.written]) == ([first], [second])
+    assert (await queue.row(first)).state == P.SENT.value
+
+
+@pytest.mark.parametrize("column", ["state", "version", "panda_id", "attempt_nr", "job", "server", "queue", "id"])
+def test_a_change_writes_only_what_it_may(column: str) -> None:
+    with pytest.raises(ValueError, match=column):
+        books.settle(Session(), {BOOKED: Change(None, {column: "x"})}, NOW)
+
+
+async def test_many_rows_cost_a_few_statements(queue: House) -> None:
+    await queue.taken(90)
+    rows = await picked(queue)
+    sent: list[str] = []
+
+    def hear(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    engine = queue.rt._db.engine  # what is sent is seen nowhere else
+    event.listen(engine, "before_cursor_execute", hear)
+    await queue.rt.write(
+        books.settle, {row: Change(P.STARTING, {"error": str(row.id)}) for row in rows}, queue.rt.now()
+    )
+    event.remove(engine, "before_cursor_execute", hear)
+    assert len([one for one in sent if "panda_jobs" in one]) == 2
+    assert {row.error for row in (await queue.rows()).values()} == {str(row.id) for row in rows}
+
+
+async def test_a_job_that_is_booked_already_is_left_as_it_is(queue: House) -> None:
+    (number,) = await queue.taken()
+    await queue.change(number, error="mine")
+    row = await queue.row(number)
+    names = ("server", "panda_id", "attempt_nr", "queue", "label", "cores", "state", "state_since", "job", "created")
+    again = {name: getattr(row, name) for name in (*names, "modified")}
+    another = again | {"attempt_nr": row.attempt_nr + 1}
+    assert await queue.rt.write(books.insert_jobs, [again]) == 0
+    assert await queue.rt.write(books.insert_jobs, []) == 0
+    assert await queue.rt.write(books.insert_jobs, [again, another]) == 1
+    assert [(one.attempt_nr, one.error) for one in await picked(queue)] == [(1, "mine"), (2, None)]
+
+
+async def test_jobs_are_found_by_what_the_engine_calls_them(queue: House) -> None:
+    first, second = await queue.taken(2)
+    names = [app_job_id(first, 1), app_job_id(second, 2), "17.1"]
+    found = await queue.rt.read(books.by_app_job_ids, server_of(queue.rt), names)
+    assert {name: row.panda_id for name, row in found.items()} == {names[0]: first}
+    assert found[names[0]].app_job_id == names[0]
+    assert await queue.rt.read(books.by_app_job_ids, "another.example", names) == {}
+
+
+def test_the_engines_name_of_a_job_can_be_read_back() -> None:
+    assert panda_ids([app_job_id(6_000_000_001, 0), app_job_id(5, 12)]) == {(6_000_000_001, 0), (5, 12)}

@@ -1,0 +1,166 @@
+"""Jobs are taken once, booked before more are asked for, and never more than a queue can hold."""
+
+from datetime import timedelta
+from typing import Literal
+
+import pytest
+
+from act_core.atlas import fetch_jobs
+from act_core.atlas.cric import Queue
+from act_core.atlas.fetch_jobs import label_for
+from act_core.simulators.faults import Kind
+from act_core.states import PandaState
+from tests.atlas.house import ACQUIRE, QUEUE, House
+
+FETCH = "fetch-jobs"
+SENT = PandaState.SENT.value
+
+
+async def test_each_job_is_taken_once(queue: House) -> None:
+    numbers = queue.order(5, cores=4, kind="test")
+    assert await queue.run(FETCH) == {"taken": 5}
+    assert await queue.run(FETCH) == {}
+    assert {queue.book(number).acquisitions for number in numbers} == {1}
+    rows = await queue.rows()
+    assert sorted(rows) == numbers
+    row = rows[numbers[0]]
+    assert (row.state, row.queue, row.attempt_nr, row.cores, row.label) == (SENT, QUEUE, 1, 4, "prod_test")
+    assert row.server == queue.panda.url.removeprefix("https://")
+    assert (row.wanted, row.told, row.report) == ("starting", None, None)
+    assert row.heartbeat_due_at == row.created
+
+
+async def test_one_call_asks_for_so_many_and_the_next_follows_at_once(queue: House) -> None:
+    queue.configure(panda={"getjobs": 3})
+    queue.order(5)
+    assert await queue.run(FETCH) == {"taken": 3}
+    assert await queue.run(FETCH) == {"taken": 2}
+
+
+async def test_a_queue_gets_no_more_than_its_most(atlas: House) -> None:
+    atlas.configure(cric={"maxjobs": 3})
+    await atlas.serve()
+    atlas.order(10)
+    assert await atlas.run(FETCH, FETCH) == {"taken": 3}
+    first = min(await atlas.rows())
+    await atlas.run("translate")
+    atlas.later(seconds=3)
+    assert await atlas.run(FETCH) == {}  # bound ones count, too
+    await atlas.change(first, state=PandaState.TOREPORT.value)
+    atlas.later(seconds=3)
+    assert await atlas.run(FETCH) == {"taken": 1}
+    assert len(await atlas.rows()) == 4
+
+
+async def test_a_queue_whose_jobs_wait_for_a_ce_gets_no_more(queue: House) -> None:
+    queue.configure(panda={"minjobs": 4})
+    queue.order(10)
+    assert await queue.run(FETCH, FETCH) == {"taken": 4}
+    queue.later(seconds=3)
+    assert await queue.run("translate", FETCH) == {"bound": 4}
+    for number in list(await queue.rows())[:2]:
+        await queue.moved(number, "running")
+    queue.later(seconds=3)
+    assert await queue.run(FETCH) == {"taken": 2}
+
+
+async def test_another_queues_jobs_take_no_room(atlas: House) -> None:
+    atlas.configure(cric={"maxjobs": 3}, panda={"minjobs": 3})
+    await atlas.serve()
+    await atlas.serve(name="OTHER")
+    await atlas.bound(3)
+    atlas.order(5, queue="OTHER")
+    assert await atlas.run(FETCH) == {"taken": 3}
+    assert {row.queue for row in (await atlas.rows()).values()} == {QUEUE, "OTHER"}
+
+
+async def test_only_queues_that_take_jobs_are_asked(atlas: House) -> None:
+    for status in ("online", "offline", "test", "brokeroff", "paused", "standby"):
+        await atlas.serve(name=f"Q_{status}", status=status)
+        atlas.order(2, queue=f"Q_{status}", kind="test")
+    await atlas.serve(name="Q_foreign", fields={"pilot_manager": "Harvester"})
+    atlas.order(2, queue="Q_foreign")
+    assert await fetch_jobs.due(atlas.rt) == ["Q_online", "Q_test"]
+    await atlas.run(FETCH)
+    assert {row.queue for row in (await atlas.rows()).values()} == {"Q_online", "Q_test"}
+    taken = {job.order.queue for job in atlas.books.jobs.values() if job.acquisitions}
+    assert taken == {"Q_online", "Q_test"}
+
+
+async def test_a_queue_without_jobs_is_left_in_peace_for_a_while(queue: House) -> None:
+    queue.configure(panda={"fetchpause": timedelta(seconds=30)})
+    assert await queue.run(FETCH) == {}
+    queue.order()
+    queue.later(seconds=29)
+    assert await fetch_jobs.due(queue.rt) == []
+    queue.later(seconds=2)
+    assert await queue.run(FETCH) == {"taken": 1}
+
+
+async def test_jobs_of_a_lost_answer_are_not_booked_and_the_others_come_later(queue: House) -> None:
+    queue.configure(panda={"getjobs": 2})
+    numbers = queue.order(5)
+    await queue.fault(queue.panda, Kind.ACCEPT_HANGUP, path=ACQUIRE, times=1)
+    assert await queue.run(FETCH) == {"errors": 1}
+    assert await queue.rows() == {}
+    lost = [number for number in numbers if queue.book(number).acquisitions]
+    assert len(lost) == 2
+    assert "acquire_jobs" in str((await queue.queue()).trouble)
+    queue.later(seconds=29)
+    assert await fetch_jobs.due(queue.rt) == []  # it is not stormed
+    queue.later(seconds=2)
+    await queue.run(FETCH, FETCH)
+    assert sorted(await queue.rows()) == sorted(set(numbers) - set(lost))
+    assert {queue.book(number).acquisitions for number in numbers} == {1}
+    assert (await queue.queue()).trouble is None
+
+
+@pytest.mark.parametrize("kind", [Kind.DOWN, Kind.ERROR, Kind.MALFORMED_JSON])
+async def test_trouble_with_panda_is_told_and_ends(queue: House, kind: Kind) -> None:
+    numbers = queue.order(2)
+    await queue.fault(queue.panda, kind)
+    assert await queue.run(FETCH) == {"errors": 1}
+    assert (await queue.queue()).trouble
+    await queue.panda.faults.remove()
+    queue.later(seconds=31)
+    await queue.run(FETCH)
+    kept = [number for number in numbers if number in await queue.rows()]
+    assert len(kept) == (0 if kind is Kind.MALFORMED_JSON else 2)  # a spoilt answer had reserved them
+    assert (await queue.queue()).trouble is None
+
+
+async def test_a_job_that_cannot_be_read_fails_in_panda_and_the_others_live(queue: House) -> None:
+    good = queue.order(2)
+    (bad,) = queue.order(extra={"coreCount": "many"})
+    assert await queue.run(FETCH) == {"taken": 3, "malformed": 1}
+    assert await queue.states() == dict.fromkeys(good, SENT) | {bad: PandaState.TOREPORT.value}
+    await queue.run("heartbeat")
+    job = queue.book(bad)
+    assert (job.status, job.columns["pilotErrorCode"]) == ("failed", 1008)
+    assert "coreCount" in str(job.columns["pilotErrorDiag"])
+    assert await queue.states() == dict.fromkeys(good, SENT) | {bad: PandaState.CLOSED.value}
+    assert {queue.book(number).status for number in good} == {"starting"}
+
+
+@pytest.mark.parametrize("number", [0, -5, "x", None, 2**63])
+async def test_a_job_without_a_usable_number_blocks_nobody(queue: House, number: object) -> None:
+    good, bad = queue.order(2)
+    job = queue.book(bad)
+    job.order = job.order.model_copy(update={"extra": {"PandaID": number}})
+    assert await queue.run(FETCH) == {"taken": 1, "malformed": 1}
+    assert list(await queue.rows()) == [good]
+    assert await queue.run("heartbeat") == {"told": 1}
+
+
+async def test_a_job_with_secrets_fails_in_panda_and_its_secrets_are_kept_nowhere(queue: House) -> None:
+    (number,) = queue.order(extra={"secrets": "hush-hush", "pilotSecrets": "hush-pilot"})
+    await queue.run(FETCH, "translate", "heartbeat")
+    job, row = queue.book(number), await queue.row(number)
+    assert (job.status, row.state) == ("failed", PandaState.CLOSED.value)
+    assert "carries secrets" in str(job.columns["pilotErrorDiag"])
+    assert "hush" not in " ".join(str(getattr(row, column.name)) for column in row.__table__.columns)
+
+
+@pytest.mark.parametrize(("kind", "label"), [("unified", "unified"), ("analysis", "user"), ("production", "managed")])
+def test_what_a_kind_of_queue_asks_for(kind: Literal["unified", "analysis", "production"], label: str) -> None:
+    assert label_for(Queue(name="Q", schedconfig="Q", type=kind)) == label

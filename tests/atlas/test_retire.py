@@ -1,0 +1,63 @@
+"""Closed PanDA jobs leave the hot table, whole, once they have rested."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from act_core.atlas.retire import retire
+from act_core.db.panda_models import PandaArchive
+from act_core.settings.model import Jobs
+from act_core.states import PandaState
+from tests.atlas.house import House
+
+CLOSED = PandaState.CLOSED.value
+
+
+async def archived(house: House) -> Sequence[PandaArchive]:
+    return await house.rt.read(lambda session: session.scalars(select(PandaArchive).order_by(PandaArchive.id)).all())
+
+
+async def test_a_closed_job_moves_with_all_its_columns(queue: House) -> None:
+    first, second = await queue.taken(2)
+    await queue.change(first, state=CLOSED, told="finished", node="wn7", error="Zoë", report='{"job_id": 7}')
+    names = [column.name for column in PandaArchive.__table__.columns]
+    before = await queue.row(first)
+    queue.later(seconds=1)
+    assert await retire(queue.rt) == {"retired": 1}
+    (kept,) = await archived(queue)
+    assert {name: getattr(kept, name) for name in names} == {name: getattr(before, name) for name in names}
+    assert list(await queue.rows()) == [second]
+    assert await retire(queue.rt) == {}
+
+
+async def test_a_job_that_is_not_closed_stays(queue: House) -> None:
+    numbers = await queue.taken(len(PandaState))
+    for number, state in zip(numbers, PandaState, strict=True):
+        await queue.change(number, state=state.value)
+    queue.later(days=400)
+    assert await retire(queue.rt) == {"retired": 1}
+    assert await retire(queue.rt) == {}
+    assert set((await queue.states()).values()) == set(PandaState) - {PandaState.CLOSED}
+
+
+async def test_a_closed_job_rests_first(queue: House) -> None:
+    jobs = Jobs(archiveafter=timedelta(hours=1))
+    arc = queue.rt.settings.arc.model_copy(update={"jobs": jobs})
+    queue.rt.settings = queue.rt.settings.model_copy(update={"arc": arc})
+    (number,) = await queue.taken()
+    await queue.change(number, state=CLOSED, modified=queue.rt.now())
+    queue.later(minutes=59)
+    assert await retire(queue.rt) == {}
+    queue.later(minutes=2)
+    assert await retire(queue.rt) == {"retired": 1}
+
+
+async def test_the_clean_stage_retires_and_a_new_job_takes_no_old_id(queue: House) -> None:
+    (old,) = await queue.taken()
+    await queue.change(old, state=CLOSED)
+    queue.later(seconds=1)
+    assert (await queue.run("clean"))["retired"] == 1
+    (new,) = await queue.taken()
+    (kept,) = await archived(queue)
+    assert (kept.panda_id, (await queue.row(new)).id > kept.id) == (old, True)

@@ -1,0 +1,182 @@
+"""A job is finished only when storage has its outputs, whole; a storage that is away is asked again."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+
+from act_core.atlas import validate
+from act_core.atlas.final import STAGE_OUT_FAILED
+from act_core.atlas.validate import after_check, wanted_of
+from act_core.simulators.faults import Kind
+from act_core.states import PandaState
+from act_core.storage.check import Outcome, Verdict
+from tests.atlas.house import BOOKED, House
+
+P = PandaState
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+VALIDATE = "fetch-validate"
+
+
+async def ended(house: House, n: int = 1) -> list[int]:
+    """Jobs whose outputs are to be validated."""
+    numbers = await house.bound(n)
+    for number in numbers:
+        await house.ended(number)
+    assert set((await house.states()).values()) == {P.TOVALIDATE.value}
+    return numbers
+
+
+def output(house: House, number: int) -> tuple[str, bytes]:
+    """Path and content of the job's first output on storage."""
+    produced = house.produced(number)
+    name, url = next(iter(house.urls(produced).items()))
+    return urlsplit(url).path, produced.files[name]
+
+
+def missing(house: House, number: int) -> None:
+    house.shelf.files.delete(output(house, number)[0])
+
+
+def shorter(house: House, number: int) -> None:
+    path, content = output(house, number)
+    house.shelf.files.put(path, content[:-1])
+
+
+def altered(house: House, number: int) -> None:
+    """Of the right size."""
+    path, content = output(house, number)
+    house.shelf.files.put(path, content[:-1] + bytes([content[-1] ^ 1]))
+
+
+async def test_good_outputs_make_a_finished_job(queue: House) -> None:
+    numbers = await ended(queue, 3)
+    assert await validate.due(queue.rt) == [validate.KEY]
+    assert await queue.run(VALIDATE) == {"files match": 6, "validated": 3}
+    assert await validate.due(queue.rt) == []
+    assert set((await queue.states()).values()) == {P.TOREPORT.value}
+    assert {row.check_due_at for row in (await queue.rows()).values()} == {None}
+    await queue.run("heartbeat")
+    assert {queue.book(number).status for number in numbers} == {"finished"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(missing, "absent"), (shorter, "size is 999, not 1000"), (altered, "adler32 is")]
+)
+async def test_a_bad_output_fails_its_job_and_no_other(queue: House, spoil: object, words: str) -> None:
+    bad, good = await ended(queue, 2)
+    assert callable(spoil)
+    spoil(queue, bad)
+    before = json.loads(str((await queue.row(bad)).report))
+    assert (await queue.run(VALIDATE))["validated"] == 2
+    row = await queue.row(bad)
+    report = json.loads(str(row.report))
+    assert (row.state, report["job_status"], report["pilot_error_code"]) == (
+        P.TOREPORT.value,
+        "failed",
+        STAGE_OUT_FAILED,
+    )
+    assert output(queue, bad)[0] in report["pilot_error_diag"]
+    assert words in str(row.error)
+    changed = {"job_status", "pilot_error_code", "pilot_error_diag"}
+    assert {k: v for k, v in report.items() if k not in changed} == {
+        k: v for k, v in before.items() if k not in changed
+    }
+    await queue.run("heartbeat")
+    assert (queue.book(bad).status, queue.book(good).status) == ("failed", "finished")
+    assert queue.book(bad).columns["pilotErrorCode"] == STAGE_OUT_FAILED
+
+
+@pytest.mark.parametrize("kind", [Kind.DOWN, Kind.ERROR, Kind.RESET_BEFORE])
+async def test_a_storage_that_is_away_is_asked_again_and_fails_no_job(queue: House, kind: Kind) -> None:
+    (number,) = await ended(queue)
+    await queue.fault(queue.storage, kind)
+    assert await queue.run(VALIDATE) == {"files unreachable": 2}
+    row = await queue.row(number)
+    assert (row.state, row.checks) == (P.TOVALIDATE.value, 1)
+    assert "unreachable" in str(row.error)
+    assert await validate.due(queue.rt) == []  # it is not stormed
+    queue.later(seconds=16)
+    assert await queue.run(VALIDATE) == {"files unreachable": 2}
+    await queue.storage.faults.remove()
+    queue.later(seconds=29)
+    assert await queue.run(VALIDATE) == {}
+    queue.later(seconds=2)
+    assert await queue.run(VALIDATE) == {"files match": 2, "validated": 1}
+    assert (await queue.row(number)).error is None
+    await queue.run("heartbeat")
+    assert queue.book(number).status == "finished"
+
+
+async def test_a_storage_that_stays_away_fails_the_job_in_the_end(queue: House) -> None:
+    queue.configure(validation={"tries": 3})
+    (number,) = await ended(queue)
+    queue.shelf.manners.forbidden = ("/out",)
+    for _ in range(2):
+        assert await queue.run(VALIDATE) == {"files forbidden": 2}
+        assert (await queue.row(number)).state == P.TOVALIDATE.value
+        queue.later(hours=1)
+    assert await queue.run(VALIDATE) == {"files forbidden": 2, "validated": 1}
+    await queue.run("heartbeat")
+    job = queue.book(number)
+    assert (job.status, job.columns["pilotErrorCode"]) == ("failed", STAGE_OUT_FAILED)
+    assert "could not be checked 3 times" in str(job.columns["pilotErrorDiag"])
+
+
+async def test_what_storage_cannot_tell_is_no_reason_to_fail(queue: House) -> None:
+    (number,) = await ended(queue)
+    queue.shelf.manners.digest = False
+    assert await queue.run(VALIDATE) == {"files unverifiable": 2, "validated": 1}
+    await queue.run("heartbeat")
+    assert queue.book(number).status == "finished"
+
+
+async def test_panda_hears_that_the_job_is_in_transfer_meanwhile(queue: House) -> None:
+    (number,) = await ended(queue)
+    await queue.fault(queue.storage, Kind.DOWN)
+    await queue.run(VALIDATE, "heartbeat")
+    assert queue.book(number).status == "transferring"
+
+
+async def test_a_job_that_is_killed_while_storage_is_asked_stays_killed(queue: House) -> None:
+    (number,) = await ended(queue)
+
+    async def killed() -> None:
+        await queue.change(number, state=P.TOKILL.value)
+
+    queue.rt.meanwhile = killed
+    assert (await validate.validate(queue.rt, validate.KEY))["validated"] == 0
+    assert (await queue.row(number)).state == P.TOKILL.value
+
+
+@pytest.mark.parametrize(
+    ("checks", "pause"),
+    [(0, 15), (1, 30), (2, 60), (7, 1920), (8, 3600), (98, 3600)],
+)
+def test_the_pauses_grow_up_to_an_hour(checks: int, pause: int) -> None:
+    files = json.dumps([{"url": "https://se/a", "size": 1, "adler32": "00000001"}])
+    row = replace(BOOKED, state=P.TOVALIDATE, outputs=files, checks=checks, report="{}")
+    change = after_check(row, {"https://se/a": Verdict(Outcome.UNREACHABLE)}, NOW, 100)
+    assert (change.to, change.columns["checks"]) == (None, checks + 1)
+    assert change.columns["check_due_at"] == NOW + timedelta(seconds=pause)
+
+
+@pytest.mark.parametrize("outputs", [None, "[]", '[{"url": null, "size": 1, "adler32": null}]'])
+def test_a_job_without_files_that_can_be_asked_for_is_reported_as_it_is(outputs: str | None) -> None:
+    row = replace(BOOKED, state=P.TOVALIDATE, outputs=outputs, report="{}")
+    assert wanted_of(row) == []
+    change = after_check(row, {}, NOW, 10)
+    assert change.to is P.TOREPORT
+    assert "report" not in change.columns
+
+
+def test_one_bad_file_counts_more_than_one_that_cannot_be_asked_for() -> None:
+    files = [{"url": f"https://se/{name}", "size": 1, "adler32": "00000001"} for name in "ab"]
+    row = replace(
+        BOOKED, state=P.TOVALIDATE, outputs=json.dumps(files), report='{"job_id": 7, "job_status": "finished"}'
+    )
+    said = {"https://se/a": Verdict(Outcome.UNREACHABLE), "https://se/b": Verdict(Outcome.ABSENT, "no such file")}
+    change = after_check(row, said, NOW, 10)
+    assert (change.to, json.loads(change.columns["report"])["job_status"]) == (P.TOREPORT, "failed")

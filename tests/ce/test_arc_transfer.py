@@ -1,0 +1,200 @@
+"""Files to and from a session directory."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from act_core.ce import arc_transfer
+from act_core.ce.arc_transfer import safe
+from act_core.ce.base import ComputingElement, Fetched, FetchPlan, Gone, Refused, RemoteId
+from act_core.errors import CredentialError, ProtocolError
+from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec, OutputFile
+from act_core.simulators.arc_payload import PayloadJob, PayloadResult
+from tests.ce.arc_house import COMMIT, TRUE, Builder, House, submitted
+
+ODD = "d#1/ä ö?%41&b.txt"
+Payload = Callable[[PayloadJob], Any]
+
+
+def leaves(**files: bytes) -> Payload:
+    """A payload that leaves these files (a name's `__` is a slash)."""
+
+    async def payload(_: PayloadJob) -> PayloadResult:
+        return PayloadResult(0, {name.replace("__", "/"): content for name, content in files.items()})
+
+    return payload
+
+
+def _keeps(*names: str) -> JobSpec:
+    return JobSpec(executable="/bin/true", outputs=tuple(OutputFile(name=name) for name in names))
+
+
+async def _fetch(ce: ComputingElement, job: RemoteId, home: Path, *patterns: str, **more: Any) -> Any:
+    return (await ce.fetch({job: FetchPlan(home, patterns or ("/",), **more)}))[job]
+
+
+def _there(home: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def _homes(parent: Path) -> list[str]:
+    return [path.name for path in parent.iterdir() if "home" in path.name]
+
+
+async def test_names_with_odd_letters_go_and_come(house: House, tmp_path: Path, over: Any) -> None:
+    ce = house.client()
+    odd = InputFile(name=ODD, content="ä\n")
+    (job,) = await submitted(ce, JobSpec(executable="/bin/true", inputs=(odd, COMMIT)))
+    assert await ce.put_inputs({job: [odd]}) == {job: None}
+    assert await _fetch(ce, job, tmp_path / "home") == Fetched(1, 3)
+    assert _there(tmp_path / "home") == {ODD: "ä\n".encode()}
+    await over(ce, [job])
+
+
+async def test_an_upload_tells_its_length(house: House, tmp_path: Path) -> None:
+    """Without a length A-REX takes a cut upload for a whole file."""
+    (tmp_path / "large").write_bytes(os.urandom(3 << 20))
+    (tmp_path / "empty").touch()
+    files = tuple(InputFile(name=name, source=str(tmp_path / name)) for name in ("large", "empty"))
+    ce = house.client()
+    (job,) = await submitted(ce, JobSpec(executable="/bin/true", inputs=(*files, COMMIT)))
+    assert await ce.put_inputs({job: files}) == {job: None}
+    assert await _fetch(ce, job, tmp_path / "home") == Fetched(2, 3 << 20)
+    assert (tmp_path / "home" / "large").read_bytes() == (tmp_path / "large").read_bytes()
+
+
+async def test_what_cannot_be_uploaded(house: House, tmp_path: Path) -> None:
+    ce = house.client()
+    os.mkfifo(tmp_path / "pipe")
+    sources = {"absent": "No such file", "pipe": "is not a file", ".": "is not a file|Is a directory"}
+    jobs = await submitted(ce, *[TRUE] * len(sources))
+    asked = {job: [InputFile(name="a", source=str(tmp_path / name))] for job, name in zip(jobs, sources, strict=True)}
+    answers = await ce.put_inputs(asked)
+    for job, words in zip(jobs, sources.values(), strict=True):
+        refusal = answers[job]
+        assert isinstance(refusal, Refused)
+        assert refusal.for_good
+        assert any(word in refusal.why for word in words.split("|"))
+
+
+async def test_uploads_to_a_job_that_is_gone_and_to_a_ce_in_trouble(house: House) -> None:
+    ce = house.client()
+    (job,) = await submitted(ce, TRUE)
+    unknown = RemoteId("0" * 12)
+    file = InputFile(name=COMMIT_FILE, content="ok\n")
+    answers = await ce.put_inputs({unknown: [file], job: [file]})
+    assert answers == {unknown: Refused(f"{COMMIT_FILE}: 404 Job not found", for_good=True), job: None}
+    for kind in ("reset_before", "down", "accept_hangup"):
+        await house.fault(kind, method="PUT")
+        refusal = (await ce.put_inputs({job: [file]}))[job]
+        assert isinstance(refusal, Refused)
+        assert not refusal.for_good
+        await house.mended()
+    await house.fault("error", status=403, method="PUT")
+    with pytest.raises(CredentialError):
+        await ce.put_inputs({job: [file]})
+
+
+async def test_the_log_of_the_ce_comes_along(build: Builder, tmp_path: Path, over: Any) -> None:
+    house = await build(payload=leaves(a=b"1"))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("a"))
+    await over(ce, [job])
+    wanted = ("a", "diagnose=log/", "diagnose=mine/errors", "diagnose=errors")
+    found = await _fetch(ce, job, tmp_path / "home", *wanted)
+    there = _there(tmp_path / "home")
+    assert {"a", "log/errors", "log/status", "log/description", "mine/errors", "errors"} <= set(there)
+    assert "log/failed" not in there  # of a good job there is none, and that is no error
+    assert found == Fetched(len(there), sum(map(len, there.values())))
+    assert b"Job state change" in there["mine/errors"]
+
+
+async def test_a_job_that_is_gone_and_one_that_left_nothing(build: Builder, tmp_path: Path, over: Any) -> None:
+    house = await build(payload=leaves())
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps())
+    await over(ce, [job])
+    assert await _fetch(ce, job, tmp_path / "home") == Fetched(0, 0)
+    assert _there(tmp_path / "home") == {}
+    await house.fault("error", status=404, reason="Not found", path="/session")
+    assert await _fetch(ce, job, tmp_path / "home") == Fetched(0, 0)  # the job is there, its directory is not
+    await house.mended()
+    assert await _fetch(ce, RemoteId("0" * 12), tmp_path / "other") == Gone()
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("kind", ["half_answer", "reset_before", "accept_hangup", "hang"])
+async def test_a_fetch_that_fails_leaves_what_was_there(build: Builder, tmp_path: Path, kind: str, over: Any) -> None:
+    house = await build(payload=leaves(a=b"1" * 1000, b=b"2"))
+    ce, home = house.client(deadline="1 s"), tmp_path / "home"
+    (job,) = await submitted(ce, _keeps("a", "b"))
+    await over(ce, [job])
+    home.mkdir()
+    (home / "old").write_text("old")
+    await house.fault(kind, path="session/a")
+    refusal = await _fetch(ce, job, home)
+    assert isinstance(refusal, Refused)
+    assert not refusal.for_good
+    assert _there(home) == {"old": b"old"}
+    assert _homes(tmp_path) == ["home"]
+    await house.mended()
+    assert await _fetch(ce, job, home) == Fetched(2, 1001)
+    assert set(_there(home)) == {"a", "b"}
+
+
+async def test_more_than_the_limit_is_not_kept(build: Builder, tmp_path: Path, over: Any) -> None:
+    house = await build(payload=leaves(a=b"1" * 700_000, b=b"2" * 700_000))
+    ce = house.client(options={"max_fetch_mb": 1})
+    (job,) = await submitted(ce, _keeps("a", "b"))
+    await over(ce, [job])
+    assert await _fetch(ce, job, tmp_path / "one", "a") == Fetched(1, 700_000)
+    refusal = await _fetch(ce, job, tmp_path / "home")
+    assert refusal == Refused(f"more than {1 << 20} bytes", for_good=True)
+    assert not (tmp_path / "home").exists()
+
+
+async def test_listings_have_an_end(build: Builder, tmp_path: Path, over: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = await build(payload=leaves(d__e__f__g=b"deep", a=b"1", b=b"2"))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("d/", "a", "b"))
+    await over(ce, [job])
+    monkeypatch.setattr(arc_transfer, "DEEPEST", 1)
+    await _fetch(ce, job, tmp_path / "home")
+    assert set(_there(tmp_path / "home")) == {"a", "b"}
+    monkeypatch.setattr(arc_transfer, "MOST_FILES", 2)
+    refusal = await _fetch(ce, job, tmp_path / "home")
+    assert refusal == Refused("more than 2 files and directories", for_good=True)
+
+
+async def test_directories_that_nobody_wants_are_not_listed(build: Builder, tmp_path: Path, over: Any) -> None:
+    house = await build(payload=leaves(d__x=b"1", e__y=b"2", f__g__z=b"3"))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("d/", "e/", "f/"))
+    await over(ce, [job])
+    await _fetch(ce, job, tmp_path / "home", "d/", "f/g/z")
+    assert set(_there(tmp_path / "home")) == {"d/x", "f/g/z"}
+    assert await house.asked("session/e") == 0
+
+
+async def test_a_declared_directory_may_be_empty(build: Builder, tmp_path: Path, over: Any) -> None:
+    house = await build(payload=leaves(a=b"1"))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("a", "d/"))
+    await over(ce, [job])
+    assert await _fetch(ce, job, tmp_path / "home", "a", declared=("d/",)) == Fetched(1, 1)
+    refusal = await _fetch(ce, job, tmp_path / "home", "a", declared=("d/", "c"))
+    assert refusal == Refused("the payload left no c", for_good=True)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc/passwd", "a\x00b", "x" * 256, "é" * 128, "\ud800"])
+def test_names_that_lead_elsewhere(name: str) -> None:
+    with pytest.raises(ProtocolError, match="the CE lists a file named"):
+        safe(name)
+
+
+@pytest.mark.parametrize("name", ["a", "...", "a b", "x" * 255, "-rf", "ä\n"])
+def test_names_that_are_odd_and_good(name: str) -> None:
+    assert safe(name) == name

@@ -1,0 +1,123 @@
+"""`act config check` and `act config show`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from act_core.cli.config import app
+
+
+@pytest.fixture(autouse=True)
+def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "cwd"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for name in ("ACTCONFIGARC", "ACTCONFIGAPP", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def act_config(*words: str | Path, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], env=env)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    file = tmp_path / "arc.yaml"
+    file.write_text("db: {password: hunter2}\nsites: {ce1: {endpoint: 'https://ce1', submitters: 2}}\n")
+    return file
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    file = tmp_path / "bad.yaml"
+    file.write_text("jobs:\n  chekinterval: 5\n  attempts: x\n")
+    return file
+
+
+def test_check_of_nothing_is_good() -> None:
+    result = act_config("check")
+    assert result.exit_code == 0
+    assert "no file: the defaults hold" in result.stdout
+    assert result.stderr == ""
+
+
+def test_check_says_what_it_read_and_warns_on_stderr(good: Path) -> None:
+    result = act_config("check", "--arc-file", good)
+    assert result.exit_code == 0
+    assert f"read {good}" in result.stdout
+    assert "good: 1 CEs" in result.stdout
+    assert result.stderr.startswith(f"warning: {good}:2: sites.ce1.submitters has no effect")
+
+
+def test_check_of_a_bad_file_ends_with_2_and_every_problem(bad: Path) -> None:
+    result = act_config("check", "--arc-file", bad)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"{bad}:3: jobs.attempts: an integer is wanted",
+        f"{bad}:2: unknown key jobs.chekinterval; did you mean checkinterval?",
+    ]
+
+
+def test_check_for_programs(good: Path, bad: Path) -> None:
+    said = json.loads(act_config("check", "--json", "--arc-file", good).stdout)
+    assert said["good"] is True
+    assert said["ces"] == ["ce1"]
+    assert said["files"] == [str(good)]
+    assert len(said["warnings"]) == 1
+    result = act_config("check", "--json", "--arc-file", bad)
+    assert result.exit_code == 2
+    assert len(json.loads(result.stdout)["problems"]) == 2
+
+
+def test_files_named_before_the_command_hold_unless_others_are_named_after_it(good: Path, bad: Path) -> None:
+    root = typer.Typer()
+    root.add_typer(app, name="config")
+
+    @root.callback()
+    def act(arc_file: Path) -> None:
+        """As the command `act` has it."""
+
+    runner = CliRunner()
+    assert runner.invoke(root, [str(bad), "config", "check"]).exit_code == 2
+    assert runner.invoke(root, [str(bad), "config", "check", "--arc-file", str(good)]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_missing_file_ends_with_2(command: str) -> None:
+    result = act_config(command, "--app-file", "/no/such.yaml")
+    assert result.exit_code == 2
+    assert "/no/such.yaml: there is no such file" in result.stderr
+
+
+def test_show_tells_what_holds_and_where_from(good: Path) -> None:
+    result = act_config("show", "--arc-file", good, env={"ACT_DB__USER": "tower"})
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
+    assert lines["db.password"] == ["***", f"{good}:1"]
+    assert lines["db.user"] == ["tower", "$ACT_DB__USER"]
+    assert lines["jobs.checkinterval"] == ["1", "min", "default"]
+    assert "hunter2" not in result.output
+
+
+def test_show_changed_for_programs(good: Path) -> None:
+    result = act_config("show", "--changed", "--json", "--arc-file", good)
+    rows = json.loads(result.stdout)
+    assert [row["key"] for row in rows] == ["db.password", "sites.ce1.endpoint"]
+    assert rows[0] == {
+        "file": "aCTConfigARC.yaml",
+        "key": "db.password",
+        "value": "***",
+        "origin": f"{good}:1",
+    }
+
+
+def test_an_escape_sequence_in_a_value_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "arc.yaml"
+    file.write_text('voms: {vo: "\\e[31mred [bold]"}')
+    result = act_config("show", "--changed", "--arc-file", file)
+    assert "\\x1b[31mred [bold]" in result.stdout
+    assert "\x1b" not in result.stdout

@@ -1,0 +1,16 @@
+"""What all tests share; the fixtures themselves stand in `fixtures/`."""
+
+import os
+
+from hypothesis import settings as hypothesis_settings
+
+pytest_plugins = [
+    "tests.fixtures.sockets",
+    "tests.fixtures.skipped",
+    "tests.fixtures.databases",
+    "tests.fixtures.towers",
+]
+
+hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+hypothesis_settings.register_profile("here", deadline=None)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "here")

@@ -1,0 +1,80 @@
+"""The state tables are made, upgraded and never dropped; the tower keeps its name."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from act_core.db.bootstrap import (
+    bootstrap,
+    newest,
+    remember_generation,
+    schema_of,
+    start_generation,
+    tower_id,
+)
+from act_core.db.models import Base
+from act_core.db.session import Database
+from act_core.errors import ConfigError
+from act_core.ids import TowerId
+from act_core.settings.model import Settings
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def empty(empty_settings: Settings) -> Iterator[Database]:
+    opened = Database(empty_settings)
+    yield opened
+    opened.close()
+
+
+def test_made_and_repeated(empty: Database) -> None:
+    first = bootstrap(empty, NOW)
+    assert (first.before, first.now) == (None, newest())
+    second = bootstrap(empty, NOW)
+    assert (second.before, second.now, second.tower) == (newest(), newest(), first.tower)
+    assert empty.read(tower_id) == first.tower
+    assert len(first.tower) == 8
+
+
+def test_before_the_first_bootstrap(empty: Database) -> None:
+    with pytest.raises(ConfigError, match="act bootstrap"):
+        empty.read(tower_id)
+
+
+def test_a_newer_schema_is_left_alone(db: Database) -> None:
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    try:
+        with pytest.raises(ConfigError, match="'9999', newer than this program"):
+            bootstrap(db, NOW)
+        with db.engine.connect() as connection:
+            assert schema_of(connection) == "9999"
+    finally:
+        with db.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :now"), {"now": newest()})
+
+
+def test_migrations_make_what_the_models_say(db: Database) -> None:
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_each_start_is_a_new_generation(db: Database) -> None:
+    first = db.write(start_generation)
+    assert db.write(start_generation) == first + 1
+
+
+def test_a_restored_database_shows(tmp_path: Path) -> None:
+    tower = TowerId("tower001")
+    assert remember_generation(tmp_path, tower, 4) is None
+    assert remember_generation(tmp_path, tower, 5) == 4
+    assert remember_generation(tmp_path, tower, 2) == 5  # less than before: an older copy of the database
+    assert remember_generation(tmp_path, TowerId("another1"), 9) is None
+    assert json.loads((tmp_path / "generation.json").read_text()) == {"tower": "another1", "generation": 9}

@@ -1,0 +1,181 @@
+"""Every named question goes through an index: the plans of both databases, over some thousand rows."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, insert, text
+from sqlalchemy.orm import Session
+
+from act_core.db import archive, claims, queries, wishes
+from act_core.db.attempts import as_attempt, attempts
+from act_core.db.models import Ce, CeJob, CeJobArchive, Placement, PlacementCe
+from act_core.db.session import Database
+from act_core.decisions import Move
+from act_core.ids import RemoteId, SubmissionKey
+from act_core.settings.model import ArcSettings, Settings
+from act_core.states import CeState, Request
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+CES, ROWS = 20, 4000
+BIG = {"ce_jobs", "ce_jobs_archive"}  # never read whole
+STATES = ("tosubmit", "submitting", "submitted", "running", "finished", "failed", "cancelling")  # the rest is at rest
+
+
+def _row(n: int) -> dict[str, Any]:
+    busy = n % 20 == 0
+    state = STATES[n // 20 % len(STATES)] if busy else "done"
+    waits = state == "tosubmit"
+    return {
+        "id": n + 1,
+        "app": "manual",
+        "app_job_id": f"j{n}",
+        "attempt": 1,
+        "attempts_left": 3,
+        "submission_key": f"act-tower001-{n:026d}",
+        "placement_id": n % CES + 1,
+        "ce": None if waits else f"ce{n % CES + 1}",
+        "state": state,
+        "state_since": NOW,
+        "request": {0: "clean", 20: "cancel", 40: "fetch", 60: "resubmit"}.get(n % 400),
+        "remote_id": None if waits else f"r{n}",
+        "due_at": NOW if state in ("submitting", "submitted") else None,
+        "news": n % 100 == 0,
+        "released_at": NOW - timedelta(days=1) if n % 50 == 1 else None,
+        "ce_clean_at": None if busy else NOW,
+        "description_id": 1,
+        "created": NOW,
+        "modified": NOW - timedelta(seconds=n),
+    }
+
+
+def _fill(session: Session) -> None:
+    names = [f"ce{n}" for n in range(1, CES + 1)]
+    session.execute(insert(Ce), [{"name": name, "kind": "local", "maxjobs": 10, "modified": NOW} for name in names])
+    session.execute(insert(Placement), [{"id": n, "digest": str(n)} for n in range(1, CES + 1)])
+    session.execute(insert(PlacementCe), [{"placement_id": n, "ce": f"ce{n}"} for n in range(1, CES + 1)])
+    for start in range(0, ROWS, 1000):
+        rows = [_row(n) for n in range(start, start + 1000)]
+        session.execute(insert(CeJob), rows)
+        older = [row | {"id": row["id"] + ROWS, "submission_key": f"act-older-{row['id']:026d}"} for row in rows]
+        session.execute(insert(CeJobArchive), older)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mysql"])
+def full(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database of this module's own, filled once."""
+    from act_core.db.bootstrap import bootstrap
+
+    directory: Path = tmp_path_factory.mktemp("plans")
+    db = Database(Settings(state_dir=directory, arc=ArcSettings(db=servers.empty(request.param))))
+    bootstrap(db, NOW)
+    db.write(_fill)
+    with db.engine.begin() as connection:
+        tables = (
+            "" if request.param == "sqlite" else "TABLE ce_jobs, ce_jobs_archive, ces, placement_ces, job_descriptions"
+        )
+        connection.execute(text(f"ANALYZE {tables}"))
+    yield db
+    db.close()
+
+
+def _sqlite_scans(plan: list[Any]) -> set[str]:
+    """Tables that SQLite reads from end to end, through an index or not."""
+    steps = [row[3].split() for row in plan]
+    return {step[1] for step in steps if step[0] == "SCAN"}
+
+
+def _mysql_scans(node: Any) -> set[str]:
+    """Tables with access type ALL (whole table) or index (a whole index), anywhere in the plan."""
+    if isinstance(node, list):
+        return set().union(*map(_mysql_scans, node))
+    if not isinstance(node, dict):
+        return set()
+    here = {node["table_name"]} if node.get("access_type") in ("ALL", "index") else set()
+    return here.union(*map(_mysql_scans, node.values()))
+
+
+def _scans(engine: Engine, statement: str, parameters: Any) -> set[str]:
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            return _sqlite_scans(list(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)))
+        plan = connection.exec_driver_sql(f"EXPLAIN FORMAT=JSON {statement}", parameters).scalar_one()
+        return _mysql_scans(json.loads(plan))
+
+
+def _sent(db: Database, ask: Callable[[Session], Any]) -> list[tuple[str, Any]]:
+    """What a question sends; its transaction is rolled back."""
+    sent: list[tuple[str, Any]] = []
+
+    def hear(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH", "(")) and not many:
+            sent.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", hear)
+    with Session(db.engine) as session:
+        ask(session)
+        session.rollback()
+    event.remove(db.engine, "before_cursor_execute", hear)
+    return sent
+
+
+def _settle(session: Session) -> None:
+    picked = [as_attempt(row) for row in session.execute(attempts().where(CeJob.id.in_([1, 21])))]
+    moves = {a: Move(CeState.SUBMITTING if a.state is CeState.TOSUBMIT else CeState.VOID, "x") for a in picked}
+    claims.settle(session, moves, NOW, "test")
+
+
+KEYS = [SubmissionKey(f"act-tower001-{n:026d}") for n in range(30)]
+IDS = [RemoteId(f"r{n}") for n in range(0, 600, 20)]
+QUESTIONS: dict[str, Callable[[Session], Any]] = {
+    "waiting": lambda s: queries.waiting(s, "ce1", NOW, 100, timedelta(0)),
+    "on_ce": lambda s: queries.on_ce(s, "ce1"),
+    "ce_row": lambda s: queries.ce_row(s, "ce1"),
+    "specs": lambda s: queries.specs(s, [1, 2]),
+    "awaiting_inputs": lambda s: queries.awaiting_inputs(s, "ce1", NOW, 100),
+    "in_doubt": lambda s: queries.in_doubt(s, "ce1", NOW, 100),
+    "known_ids": lambda s: queries.known_ids(s, "ce1"),
+    "living": lambda s: queries.living(s, "ce1"),
+    "living_among": lambda s: queries.living_among(s, "ce1", IDS),
+    "to_fetch": lambda s: queries.to_fetch(s, "ce1", NOW, 100),
+    "wished": lambda s: queries.wished(s, "ce1", [Request.CANCEL], NOW, 100),
+    "wished_unplaced": lambda s: queries.wished_unplaced(s, 100),
+    "by_keys": lambda s: queries.by_keys(s, KEYS),
+    "with_news": lambda s: queries.with_news(s, "manual", 100),
+    "due_ces": lambda s: queries.due_ces(s, "submit", NOW),
+    "due_ces (poll)": lambda s: queries.due_ces(s, "sweep-status", NOW),
+    "due_ces (fetch)": lambda s: queries.due_ces(s, "fetch-validate", NOW),
+    "due_ces (clean)": lambda s: queries.due_ces(s, "clean", NOW),
+    "ces_with_jobs": lambda s: queries.ces_with_jobs(s, NOW),
+}
+DEEDS: dict[str, Callable[[Session], Any]] = {
+    "settle": _settle,
+    "hear": lambda s: claims.hear(s, [as_attempt(row) for row in s.execute(attempts().where(CeJob.id == 1))]),
+    "wish": lambda s: wishes.wish(s, "manual", ["j1", "j2"], Request.CLEAN, NOW),
+    "release": lambda s: wishes.release(s, "manual", ["j1", "j2"], NOW),
+    "archive": lambda s: archive.archive_attempts(s, NOW - timedelta(seconds=ROWS // 2)),
+}
+
+
+def test_every_named_question_is_here() -> None:
+    public = {name for name, fn in inspect.getmembers(queries, inspect.isfunction) if fn.__module__ == queries.__name__}
+    assert {name.partition(" ")[0] for name in QUESTIONS} == {name for name in public if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", [*QUESTIONS, *DEEDS])
+def test_no_question_reads_a_big_table_whole(full: Database, name: str) -> None:
+    sent = _sent(full, (QUESTIONS | DEEDS)[name])
+    assert sent, "it sent nothing that could be looked at"
+    for statement, parameters in sent:
+        scanned = BIG & _scans(full.engine, statement, parameters)
+        assert not scanned, f"{name} reads all of {scanned}: {statement}"
+
+
+def test_a_plan_without_an_index_shows(full: Database) -> None:
+    """The test of this test."""
+    statement = "SELECT id FROM ce_jobs WHERE node = 'x'"
+    assert _scans(full.engine, statement, ()) == {"ce_jobs"}

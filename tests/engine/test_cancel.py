@@ -1,0 +1,87 @@
+"""What a kill's answer means, and which wishes need no call."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from act_core.ce.base import Accepted, Gone, Refused
+from act_core.db.attempts import Attempt
+from act_core.decisions import Move, Stay
+from act_core.engine.cancel import after_cancel, without_call
+from act_core.states import LIVING, CeState, Request
+
+Make = Callable[..., Attempt]
+S, R = CeState, Request
+PATIENCE = timedelta(hours=1)
+KILLING = [R.CANCEL, R.CLEAN, R.RESUBMIT]
+
+
+@pytest.mark.parametrize("wish", KILLING)
+@pytest.mark.parametrize("state", sorted(LIVING - {S.CANCELLING}))
+def test_accepted_means_wait_for_the_end(attempt: Make, now: datetime, state: CeState, wish: Request) -> None:
+    decision = after_cancel(attempt(state, request=wish), Accepted(), now, PATIENCE)
+    assert isinstance(decision, Move)
+    assert decision.to is S.CANCELLING
+    assert decision.columns["due_at"] == now + PATIENCE  # then the kill is sent again
+    assert not decision.wish_done
+
+
+def test_accepted_again(attempt: Make, now: datetime) -> None:
+    decision = after_cancel(attempt(S.CANCELLING, request=R.CANCEL), Accepted(), now, PATIENCE)
+    assert isinstance(decision, Stay)
+    assert decision.columns == {"due_at": now + PATIENCE}
+
+
+@pytest.mark.parametrize("state", sorted(LIVING))
+@pytest.mark.parametrize("wish", KILLING)
+def test_gone_is_dead(attempt: Make, now: datetime, state: CeState, wish: Request) -> None:
+    decision = after_cancel(attempt(state, request=wish), Gone(), now, PATIENCE)
+    assert isinstance(decision, Move)
+    assert decision.to is S.CANCELLED
+    assert decision.wish_done is (wish is R.CANCEL)
+
+
+def test_refused_is_asked_again(attempt: Make, now: datetime) -> None:
+    decision = after_cancel(attempt(S.RUNNING, request=R.CANCEL, tries=1), Refused("no", for_good=True), now, PATIENCE)
+    assert decision == Stay({"due_at": now + timedelta(seconds=30), "tries": 2, "error": "no"})
+
+
+def test_no_answer_moves_nothing(attempt: Make, now: datetime) -> None:
+    assert after_cancel(attempt(S.RUNNING, request=R.CANCEL), None, now, PATIENCE) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "remote_id", "to", "done"),
+    [
+        pytest.param(S.TOSUBMIT, R.CANCEL, None, S.CANCELLED, True, id="cancelled before it was sent"),
+        pytest.param(S.TOSUBMIT, R.CLEAN, None, S.CANCELLED, False, id="cleaned before it was sent: the clean goes on"),
+        pytest.param(S.TOSUBMIT, R.FETCH, None, None, True, id="nothing to fetch before it was sent"),
+        pytest.param(S.TOSUBMIT, R.RESUBMIT, None, None, True, id="nothing to resubmit before it was sent"),
+        pytest.param(S.DONE, R.CANCEL, "r", None, True, id="nothing to cancel in a job that is done"),
+        pytest.param(S.FINISHED, R.CANCEL, "r", None, True, id="nothing to cancel in a job that has ended"),
+        pytest.param(S.CANCELLED, R.CLEAN, None, None, True, id="nothing to clean of a job that was never sent"),
+        pytest.param(S.CANCELLED, R.FETCH, None, None, True, id="nothing to fetch of a job that was never sent"),
+        pytest.param(S.CANCELLED, R.RERUN, None, None, True, id="nothing to rerun of a job that was never sent"),
+    ],
+)
+def test_wishes_that_need_no_call(
+    attempt: Make, state: CeState, wish: Request, remote_id: str | None, to: CeState | None, done: bool
+) -> None:
+    decision = without_call(attempt(state, request=wish, remote_id=remote_id))
+    assert decision is not None
+    assert (decision.to if isinstance(decision, Move) else None) is to
+    assert decision.wish_done is done
+    assert decision.reason or decision.columns
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "remote_id"),
+    [
+        pytest.param(S.RUNNING, R.CANCEL, "r", id="a living job is killed by a call"),
+        pytest.param(S.DONE, R.CLEAN, "r", id="what is on a CE is cleaned by a call"),
+        pytest.param(S.CANCELLED, R.RESUBMIT, None, id="resubmit is rerun.py's"),
+    ],
+)
+def test_wishes_of_others(attempt: Make, state: CeState, wish: Request, remote_id: str | None) -> None:
+    assert without_call(attempt(state, request=wish, remote_id=remote_id)) is None

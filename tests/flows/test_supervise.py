@@ -1,0 +1,146 @@
+"""The pieces of `act up`: children that are started again, what stands in the state directory, and the password."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from act_core.db import bootstrap
+from act_core.db.session import Database
+from act_core.errors import ActError, ConfigError
+from act_core.processes import lives, process_start
+from act_core.settings import Settings
+from flows import supervise
+from flows.environment import client_environment, password, password_file, server_environment
+from flows.supervise import Child, Supervisor, free_port, healthy, prepare, standing, state_file, take_down
+
+WAITS = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path / "state")
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[Child]:
+    made = Child("sleeper", WAITS, {"MARK": "seen"}, tmp_path / "sleeper.log")
+    yield made
+    made.stop()
+
+
+def stands(settings: Settings, pid: int, start: str | None, children: dict[str, object]) -> None:
+    settings.state_dir.mkdir(exist_ok=True)
+    said = {"pid": pid, "start": start, "phase": "up", "prefect": "http://127.0.0.1:1", "children": children}
+    state_file(settings).write_text(json.dumps(said))
+
+
+def test_a_child_that_died_is_started_again(child: Child) -> None:
+    assert not child.died()
+    child.start()
+    assert child.process is not None
+    first = child.process.pid
+    child.process.kill()
+    child.process.wait()
+    assert child.died()
+    child.again()
+    assert child.process.pid != first
+    assert not child.died()
+
+
+def test_a_child_that_dies_all_the_time_is_given_up(child: Child) -> None:
+    for _ in range(supervise.RESTARTS):
+        child.again()
+        child.stop()
+    with pytest.raises(ActError, match=r"sleeper died 6 times within 60 s: see .*sleeper\.log"):
+        child.again()
+
+
+def test_a_child_that_does_not_go_is_killed(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+    monkeypatch.setattr(supervise, "STOP_S", 0.3)
+    child.command = [sys.executable, "-c", f"{deaf}; signal.pause()"]
+    child.start()
+    assert child.process is not None
+    with subprocess.Popen(["tail", "-f", "-n", "+1", child.log], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"up\n"
+        reader.kill()
+    child.stop()
+    assert child.process.returncode == -9
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"pid": 1}'])
+def test_an_unreadable_word_of_a_tower_is_none(settings: Settings, text: str) -> None:
+    settings.state_dir.mkdir()
+    state_file(settings).write_text(text)
+    assert standing(settings) is None
+    assert not take_down(settings)
+
+
+def test_a_tower_stands_as_long_as_its_process(settings: Settings) -> None:
+    assert standing(settings) is None
+    stands(settings, os.getpid(), process_start(os.getpid()), {})
+    said = standing(settings)
+    assert said is not None
+    assert said["phase"] == "up"
+    with pytest.raises(ConfigError, match=r"is up in .* already"):
+        prepare(settings, lambda _words: None)
+    stands(settings, os.getpid(), "another process of this number", {})
+    assert standing(settings) is None
+
+
+def test_what_does_not_go_down_is_ended(settings: Settings, child: Child) -> None:
+    child.start()
+    assert child.process is not None
+    supervisor = subprocess.Popen(WAITS, stdout=subprocess.PIPE)
+    assert supervisor.stdout is not None
+    supervisor.stdout.readline()
+    pid, start = child.process.pid, process_start(child.process.pid)
+    stands(settings, supervisor.pid, process_start(supervisor.pid), {"worker": [pid, start]})
+    assert take_down(settings)
+    assert supervisor.wait(10) == -15
+    assert child.process.wait(10) == -9
+    supervisor.stdout.close()
+    assert not lives(pid, start or "")
+    assert not state_file(settings).exists()
+
+
+def test_a_restored_database_is_told(settings: Settings) -> None:
+    said: list[str] = []
+    prepare(settings, said.append)
+    prepare(settings, said.append)
+    assert [words.split(",")[1] for words in said] == [" start 1", " start 2"]
+    db = Database(settings)
+    tower = db.read(bootstrap.tower_id)
+    bootstrap.remember_generation(settings.state_dir, tower, 9)
+    db.close()
+    said.clear()
+    prepare(settings, said.append)
+    assert said[0] == "the database is older than this directory (generation 3 after 9): was it restored?"
+
+
+def test_nobody_is_healthy_where_nobody_listens() -> None:
+    assert not healthy(f"http://127.0.0.1:{free_port()}")
+
+
+def test_the_password_is_made_once_and_is_nobodys_business(settings: Settings) -> None:
+    made = password(settings)
+    assert made == password(settings)
+    assert made.startswith("act:")
+    assert len(made) > 20
+    assert stat.S_IMODE(password_file(settings).stat().st_mode) == 0o600
+    assert stat.S_IMODE(password_file(settings).parent.stat().st_mode) == 0o700
+
+
+def test_server_and_clients_share_the_password_and_the_address(settings: Settings) -> None:
+    client, server = client_environment(settings, 4711), server_environment(settings, 4711)
+    assert client["PREFECT_API_AUTH_STRING"] == server["PREFECT_SERVER_API_AUTH_STRING"]
+    assert client["PREFECT_API_URL"] == server["PREFECT_UI_API_URL"] == "http://127.0.0.1:4711/api"
+    assert str(settings.state_dir) in server["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+    assert {"127.0.0.1", "4711"} <= set(Supervisor(settings, 4711, lambda _words: None).server.command)

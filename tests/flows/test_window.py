@@ -1,0 +1,126 @@
+"""What a window tells Prefect: too late or not, the colour of a run, and its counts in words."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from act_core.errors import ProtocolError, Transient
+from act_core.runtime import Counts
+from flows import stops, window
+from flows.rounds import Window
+from flows.tasks import ended as task_ended
+from flows.tasks import in_words, worth_a_retry
+from flows.window import ended, too_late
+
+PLANNED = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "after", "late"),
+    [
+        (58, 119, False),
+        (58, 121, True),
+        (5, 119, False),  # a short window is not late sooner
+        (300, 599, False),
+        (300, 601, True),
+    ],
+)
+def test_late_is_after_two_windows(seconds: float, after: float, late: bool) -> None:
+    assert too_late(PLANNED, seconds, PLANNED + timedelta(seconds=after)) is late
+
+
+def test_a_run_without_a_plan_is_not_late() -> None:
+    assert not too_late(None, 58, PLANNED)
+
+
+@pytest.mark.parametrize(
+    ("counts", "troubles", "words"),
+    [
+        ({}, (), "nothing to do"),
+        ({"submitted": 0}, (), "nothing to do"),
+        ({"submitted": 2, "errors": 1}, ("ce1: down",), "2 submitted, 1 errors (ce1: down)"),
+        ({"errors": 5}, ("a", "b", "c", "d", "e"), "5 errors (a; b; c; 2 more)"),
+    ],
+)
+def test_in_words(counts: dict[str, int], troubles: tuple[str, ...], words: str) -> None:
+    assert in_words(Counts(counts), troubles) == words
+
+
+@pytest.mark.parametrize(
+    ("counts", "name", "good"),
+    [
+        ({"submitted": 1, "errors": 1}, "Completed", True),
+        ({}, "Completed", True),
+        ({"submitted": 0, "errors": 1}, "Failed", False),
+        ({"stuck": 1}, "TimedOut", False),
+        ({"submitted": 1, "stuck": 1}, "Completed", True),
+    ],
+)
+def test_a_task_is_red_if_nothing_but_trouble_came_of_it(counts: dict[str, int], name: str, good: bool) -> None:
+    state = task_ended(Counts(counts), ())
+    assert (state.name, state.is_completed()) == (name, good)
+
+
+@pytest.mark.parametrize(("err", "again"), [(Transient("down"), True), (ProtocolError("odd"), False), (None, False)])
+def test_only_trouble_that_passes_is_tried_again(err: Exception | None, again: bool) -> None:
+    class State:
+        data = err
+
+    assert worth_a_retry(None, cast(Any, None), cast(Any, State)) is again
+
+
+async def of(seconds: float, counts: dict[str, int], bugs: tuple[str, ...] = ()) -> Window:
+    """A window that has come to its end."""
+
+    class Quiet:
+        def parts(self, _stage: str) -> tuple[()]:
+            return ()
+
+    made = Window(cast(Any, Quiet()), "submit", seconds)
+    made.counts.update(counts)
+    made.bugs.extend(bugs)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("seconds", "counts", "name", "message"),
+    [
+        (58, {"errors": 3}, "Completed", "3 errors"),
+        (0, {"errors": 3}, "Failed", "3 errors"),
+        (0, {"errors": 3, "submitted": 1}, "Completed", "3 errors, 1 submitted"),
+        (0, {"busy": 1}, "Completed", "1 busy: somebody else held the lease"),
+        (0, {"busy": 1, "errors": 1}, "Completed", "1 busy, 1 errors"),
+        (58, {"submitted": 1, "illegal": 2}, "Failed", "1 submitted, 2 illegal; see the log for the illegal moves"),
+    ],
+)
+async def test_the_colour_of_a_run(seconds: float, counts: dict[str, int], name: str, message: str) -> None:
+    state = ended(await of(seconds, counts))
+    assert (state.name, state.message) == (name, message)
+
+
+async def test_a_bug_of_ours_is_red_whatever_else_was_done() -> None:
+    state = ended(await of(58, {"submitted": 9}, bugs=("one: KeyError: 'x'",)))
+    assert state.is_failed()
+    assert state.message == "9 submitted; bugs of ours: one: KeyError: 'x'"
+
+
+@pytest.fixture
+def run_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The flow run that asks, as Prefect's runtime tells it."""
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
+    yield "run-1"
+    stops.forget("run-1")
+
+
+async def test_a_person_ends_one_run(run_id: str) -> None:
+    stops.stop_run("another")
+    assert not stops.wanted()
+    stops.forget("another")
+    stops.stop_run(run_id)
+    assert stops.wanted()
+    state = window.ended(await of(58, {"submitted": 1}))
+    assert (state.name, state.message) == ("Cancelled", "1 submitted; ended by a person")
+    stops.forget(run_id)
+    assert not stops.wanted()
