@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from act_core.apps import Application, Part, applications
 from act_core.db import ces, leases, queries
@@ -19,6 +20,7 @@ from act_core.engine.reconcile import reconcile, reconcile_all
 from act_core.engine.rerun import rerun, resubmit
 from act_core.engine.submit import send_inputs, submit
 from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.going import Going
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 
@@ -111,6 +113,7 @@ class Tower:
         self.apps = tuple(apps) if apps is not None else applications(rt.settings)
         self._holder = leases.holder()
         self._archived: datetime | None = None
+        self.going = Going()
 
     def parts(self, stage: str) -> tuple[Part, ...]:
         every = (*ENGINE, *(part for app in self.apps for part in app.parts))
@@ -123,8 +126,12 @@ class Tower:
     async def round(self, part: Part, key: str, wait: float = 0) -> Counts:
         """One round of a part for a key, under its lease. `busy`: somebody else is at it.
 
-        Raises Transient and its like after the breaker has heard; the caller counts and goes on.
+        It goes on when the caller is cancelled; the next caller then waits for this one. Raises Transient and its like
+        after the breaker has heard; the caller counts and goes on.
         """
+        return await self.going.run((part, key), lambda: self._round(part, key, wait), wait)
+
+    async def _round(self, part: Part, key: str, wait: float) -> Counts:
         async with self._lease(f"{part.stage}/{part.verb}"[:32], key, wait) as held:
             if held is None:
                 return Counts(busy=1)
@@ -172,6 +179,17 @@ class Tower:
             if not await self.rt.write(leases.renew, held, self.rt.now()):
                 logger.warning("lease %s %s has passed to somebody else", held.stage, held.ce)
                 return
+
+    async def close(self) -> None:
+        """Give up what is under way, then close the runtime."""
+        await self.going.give_up()
+        await self.rt.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
 
     async def house(self, stage: str) -> Counts:
         """What a stage does once a pass beside its keys."""

@@ -42,11 +42,9 @@ async def tower() -> AsyncIterator[Tower]:
     """The tower of this loop."""
     loop = asyncio.get_running_loop()
     if id(loop) not in _lasting:
-        opened = Tower(await asyncio.to_thread(Runtime.open, await asyncio.to_thread(settings)))
-        try:
+        async with Tower(await asyncio.to_thread(Runtime.open, await asyncio.to_thread(settings))) as opened:
             yield opened
-        finally:
-            await opened.rt.close()
+            await opened.going.finish()  # nobody else would: this process ends with its window
         return
     async with _opening.setdefault(id(loop), asyncio.Lock()):  # two windows of a stage may begin together
         if id(loop) not in _kept:
@@ -59,4 +57,4 @@ async def tower() -> AsyncIterator[Tower]:
 async def close() -> None:
     """Close this loop's tower; the loop ends."""
     if found := _kept.pop(id(asyncio.get_running_loop()), None):
-        await found.rt.close()
+        await found.close()

@@ -22,6 +22,7 @@ PASS = 300.0  # seconds that a pass may take
 GROUP = 10  # keys of a group, where there are too many for a task each
 VERDICTS = (Transient, CredentialError, OutcomeUnknown, ProtocolError, ConfigError)
 Work = tuple[Part, str]
+GOES_ON = "going on"  # a round that the next window, too, may wait for
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class Window:
         return self.until - asyncio.get_running_loop().time()
 
     async def run(self) -> None:
-        """Until the end, or until somebody wants it to stop. Nothing that is stuck delays the end."""
+        """Until the end, or until somebody wants it to stop. Nothing that takes longer delays the end."""
         pause = self.tower.rt.settings.arc.prefect.pause
         await self._look()
         while self.left() > 0 and not stops.wanted() and not (self.once and self._through()):
@@ -148,14 +149,14 @@ class Window:
         return asyncio.create_task(self.in_time(part, key, last_try=True))
 
     async def in_time(self, part: Part, key: str, last_try: bool) -> Done:
-        """The rounds of one key, given up soon after the end. Raises Transient where a retry may help."""
+        """The rounds of one key; at the end one that is under way is left to go on. Raises Transient for a retry."""
         mine = Counts()
         try:
             async with asyncio.timeout(max(self.left(), 0) + GRACE):
                 await self._rounds((part, key), mine, last_try)
         except TimeoutError:
-            mine["stuck"] += 1
-            self.counts["stuck"] += 1
+            mine[GOES_ON] += 1
+            self.counts[GOES_ON] += 1
             self.troubles[key] = "no answer by the end of the window"
         if (err := self._retried.pop((part, key), None)) and not mine:  # what failed is not due again so soon
             self._note(key, err)
@@ -198,7 +199,7 @@ class Window:
         return self.left() > 0
 
     async def _end(self) -> None:
-        """Errors are counted, never raised; what is stuck is cancelled, or left behind: its lease runs out."""
+        """Errors are counted, never raised; what takes longer goes on without us."""
         for event in self._wake.values():
             event.set()
         ours = [*self._tasks, *(one for group in self.groups for one in group.members)]

@@ -85,6 +85,6 @@ async def group_rounds(verb: str, number: int, names: str, window: str) -> State
 def ended(counts: Counts, troubles: Sequence[str]) -> State[Any]:
     """What people read of a task: red if nothing but trouble came of it."""
     words = in_words(counts, troubles)
-    if counts["errors"] + counts["stuck"] and not set(+counts) - {"errors", "stuck"}:
-        return Failed(name="TimedOut" if counts["stuck"] else "Failed", message=words)
+    if set(+counts) == {"errors"}:
+        return Failed(message=words)
     return Completed(message=words)

@@ -256,9 +256,12 @@ def _report(verdict: Verdict) -> None:
 
 def _stay(scene: Scene, address: str) -> None:
     """Until Ctrl-C."""
-    out.print(f"\nPrefect UI      {address}")
+    from flows.environment import password_file
+
+    held = load_settings(env=dict(os.environ) | scene.environment).settings
+    out.print(f"\nPrefect UI      {address}   (it asks for what stands in {password_file(held)})", soft_wrap=True)
     words = " ".join(f"{name}={value}" for name, value in scene.environment.items())
-    out.print(f"commands        env {words} act status", soft_wrap=True)
+    out.print(f"commands        env {words} {Path(sys.executable).with_name('act')} status", soft_wrap=True)
     for name, server in scene.servers.items():
         out.print(f"{name:15} {server.url}   control {server.control}")
     out.print("Ctrl-C ends all of it.")

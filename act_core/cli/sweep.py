@@ -71,8 +71,7 @@ async def _sweep(held: Settings, stage: str, keys: list[str], until_idle: bool, 
     total = Counts()
     end = time.monotonic() + timeout
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    async with Runtime.open(held) as rt:
-        tower = Tower(rt)
+    async with Tower(Runtime.open(held)) as tower:
         with Progress(*columns, console=err, transient=True) as progress:
             task = progress.add_task("")
             while True:
@@ -80,7 +79,7 @@ async def _sweep(held: Settings, stage: str, keys: list[str], until_idle: bool, 
                 for name in names:
                     done += await one_pass(tower, name, keys)
                 total += done
-                idle = await _idle(tower, names) if stage != ALL else not await rt.read(listing.unsettled)
+                idle = await _idle(tower, names) if stage != ALL else not await tower.rt.read(listing.unsettled)
                 if not until_idle or idle or time.monotonic() > end:
                     return total, idle
                 progress.update(task, description=in_words(total))

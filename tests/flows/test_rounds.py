@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from act_core.apps import Application, Part
+from act_core.db import queries
 from act_core.errors import ProtocolError, Transient
+from act_core.going import Going
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import ArcSettings, Breaker, Prefect, Settings, Site
 from act_core.stages import Tower
-from flows.rounds import GROUP, Group, Window
+from flows.rounds import GOES_ON, GROUP, Group, Window
 from flows.tasks import RETRIES, Done
 
 STAGE = "translate"  # the engine has no part in it
@@ -49,6 +51,7 @@ class Probe:
         self.rounds: Counter[str] = Counter()
         self.deeds: dict[str, Deed] = {}
         self.window: Window
+        self.going = Going()  # lasts from window to window
 
     async def due(self, _rt: Runtime) -> Sequence[str]:
         return self.keys
@@ -60,6 +63,7 @@ class Probe:
     async def run(self, seconds: float = 0, only: Sequence[str] = (), breaker: bool = False) -> Window:
         part = Part(STAGE, "probe", self.due, self.round, breaker)
         tower = Tower(self.rt, apps=(Application("probe", parts=(part,)),))
+        tower.going = self.going
         self.window = Window(tower, STAGE, seconds, only, self.caller)
         await self.window.run()
         return self.window
@@ -99,7 +103,9 @@ async def probe(servers: Any, tmp_path: Path) -> AsyncIterator[Probe]:
         prefect=Prefect(pause=0.01, max_tasks=3),
     )
     async with Runtime.open(Settings(state_dir=tmp_path / "state", arc=arc)) as rt:
-        yield Probe(rt)
+        made = Probe(rt)
+        yield made
+        await made.going.give_up()
 
 
 async def test_a_pass_does_each_key_once(probe: Probe) -> None:
@@ -121,16 +127,39 @@ async def test_in_a_window_a_key_that_is_due_again_gets_another_round_in_the_sam
     assert probe.caller.tries == {"a": 1}
 
 
-async def test_a_stuck_key_delays_neither_the_others_nor_the_end(probe: Probe) -> None:
+async def test_a_key_that_takes_longer_delays_neither_the_others_nor_the_end(probe: Probe) -> None:
     async def once(_key: str) -> Counts:
         probe.keys = []
         return Counts(done=1)
 
     probe.keys, probe.deeds = ["a", "b"], {"a": hang, "b": once}
     window = await probe.run(0.3)
-    assert window.counts["stuck"] == 1
+    assert window.counts[GOES_ON] == 1
     assert window.counts["done"] >= 1
     assert window.troubles == {"a": "no answer by the end of the window"}
+
+
+@pytest.mark.parametrize("err", [None, Transient("no answer in time")], ids=["done", "a CE that hung"])
+async def test_what_takes_longer_than_a_window_ends_in_the_next_one(probe: Probe, err: Exception | None) -> None:
+    """A long transfer is not begun anew each minute, and a call that hangs comes to its deadline, and is counted."""
+    ending = asyncio.Event()
+
+    async def long(_key: str) -> Counts:
+        await ending.wait()
+        probe.keys = []
+        probe.end()
+        return await (failing(err) if err else good)("ce")
+
+    probe.keys, probe.deeds = ["ce"], {"ce": long}
+    first = await probe.run(0.1, breaker=True)
+    assert first.counts == {GOES_ON: 1}
+    ending.set()
+    second = await probe.run(60, breaker=True)
+    assert second.counts == ({"errors": 1} if err else {"done": 1})
+    assert probe.rounds == {"ce": 1}
+    row = await probe.rt.read(queries.ce_row, "ce")
+    assert row is not None
+    assert (row.trouble, row.retry_at is None) == ((str(err), False) if err else (None, True))
 
 
 async def test_trouble_that_passes_is_not_counted(probe: Probe) -> None:

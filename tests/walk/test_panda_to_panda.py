@@ -42,9 +42,9 @@ async def in_tables(house: House) -> dict[str, int]:
 
 
 def kill_once_it_runs(house: House, number: int) -> None:
-    """PanDA wants a running job dead; it says so when it hears of it again."""
+    """PanDA wants a job dead whose payload has begun; it says so when it hears of it again."""
     job = house.book(number)
-    if job.status == "running" and job.command is None:
+    if job.status == "running" and job.command is None and count(house.witness).get(str(number)):
         house.books.kill([number], None, house.clock.now())
         house.later(minutes=31)
 
