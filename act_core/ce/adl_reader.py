@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -10,7 +11,7 @@ from xml.etree.ElementTree import Element
 from pydantic import ValidationError
 
 from act_core.ce.arc_adl import ADL, MB, NORDUGRID
-from act_core.ce.described import Home, brought_along, complaint
+from act_core.ce.described import Home, brought_along, complaint, each, plain
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile, RuntimeEnvironment
 
@@ -31,7 +32,7 @@ def read_adl(text: str, home: Home) -> list[JobSpec]:
     found = [root] if root.tag == f"{{{ADL}}}ActivityDescription" else list(root.iter(f"{{{ADL}}}ActivityDescription"))
     if not found:
         raise BadInput(f"no ActivityDescription of {ADL}")
-    return [_spec(one, home) for one in found]
+    return each(found, partial(_spec, home=home))
 
 
 def _text(node: Element | None, path: str) -> str | None:
@@ -69,7 +70,7 @@ def _all(node: Element | None, path: str) -> Iterator[Element]:
 def _spec(node: Element, home: Home) -> JobSpec:
     app, needs, staging = (node.find(f"a:{name}", _NAMES) for name in ("Application", "Resources", "DataStaging"))
     memory, disk = _number(needs, "a:IndividualPhysicalMemory"), _number(needs, "a:DiskSpaceRequirement")
-    executable, stdin = _text(app, "a:Executable/a:Path") or "", _text(app, "a:Input")
+    executable, stdin = (plain(_text(app, path) or "") for path in ("a:Executable/a:Path", "a:Input"))
     try:
         inputs = tuple(_inputs(staging, home))
         fields: dict[str, Any] = {
@@ -77,10 +78,10 @@ def _spec(node: Element, home: Home) -> JobSpec:
             "executable": executable,
             "arguments": tuple(_verbatim(one) for one in _all(app, "a:Executable/a:Argument")),
             "environment": dict(_environment(app)),
-            "stdin": stdin,
+            "stdin": stdin or None,
             "inputs": (*inputs, *brought_along(executable, stdin, inputs, home)),
             "outputs": tuple(_outputs(staging)),
-            "log_dir": _text(app, "n:LoggingDirectory"),
+            "log_dir": _text(app, "n:LoggingDirectory") or _text(app, "a:LoggingDirectory"),
             "cores": _number(needs, "a:SlotRequirement/a:NumberOfSlots"),
             "memory_mb": memory and -(-memory // MB),
             "disk_mb": disk and -(-disk // MB),
@@ -94,7 +95,8 @@ def _spec(node: Element, home: Home) -> JobSpec:
         streams = {"stdout": _text(app, "a:Output"), "stderr": _text(app, "a:Error")}
         return JobSpec(**{key: value for key, value in fields.items() if value is not None}, **streams)
     except ValidationError as err:
-        raise BadInput(complaint(err)) from err
+        part = "" if err.title == JobSpec.__name__ else f"{err.title}: "  # the others are named like the elements
+        raise BadInput(f"{part}{complaint(err)}") from err
 
 
 def _environment(app: Element | None) -> Iterator[tuple[str, str]]:
@@ -116,13 +118,14 @@ def _options(node: Element | None) -> dict[str, str]:
 def _inputs(staging: Element | None, home: Home) -> Iterator[InputFile]:
     for one in _all(staging, "a:InputFile"):
         name, source = _text(one, "a:Name") or "", one.find("a:Source", _NAMES)
-        runs = _text(one, "a:IsExecutable") == "true"
+        runs = _text(one, "a:IsExecutable") in ("true", "1")
         where = home(_text(source, "a:URI") or name)
-        yield InputFile(name=name, source=where, executable=runs, options=_options(source))
+        yield InputFile(name=plain(name), source=where, executable=runs, options=_options(source))
 
 
 def _outputs(staging: Element | None) -> Iterator[OutputFile]:
     for one in _all(staging, "a:OutputFile"):
         target = one.find("a:Target", _NAMES)
         name, url = _text(one, "a:Name") or "", _text(target, "a:URI")
-        yield OutputFile(name=name, target=url, options=_options(target))
+        optional = _text(target, "a:Mandatory") in ("false", "0")
+        yield OutputFile(name=name, target=url, options=_options(target), optional=optional)

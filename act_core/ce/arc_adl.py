@@ -130,7 +130,7 @@ def _kept(spec: JobSpec) -> list[str]:
     named += [pattern for pattern in spec.fetch if not pattern.startswith(DIAGNOSE)]
     streams = [name for name in (spec.stdout, spec.stderr) if name]
     targets = {out.name for out in spec.outputs if out.target}
-    log = [f"{spec.log_dir}/"] if spec.log_dir else []
+    log = [f"{spec.log_dir.rstrip('/')}/"] if spec.log_dir else []
     return [name for name in dict.fromkeys([*named, *streams, *log]) if name not in targets]
 
 

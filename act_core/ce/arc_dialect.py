@@ -134,7 +134,7 @@ def state_of(said: Mapping[str, Any], key: str = "State") -> str:
 
 def facts(said: Mapping[str, Any]) -> Facts:
     """What a document tells; `complete` only when it knows of the job's end."""
-    cores = _number(said.get("RequestedSlots"))
+    cores = _amount(said.get("RequestedSlots"))
     restart = state_of(said, "RestartState")
     errors = "; ".join(_said(one) for one in many(said.get("Error")))
     return Facts(
@@ -145,7 +145,7 @@ def facts(said: Mapping[str, Any]) -> Facts:
         queue=_said(said.get("Queue")) or None,
         wall_s=_wall(said, cores),
         cpu_s=_cpu(_number(said.get("UsedTotalCPUTime")), cores),
-        memory_kb=_number(said.get("UsedMainMemory"), 2**53),
+        memory_kb=_amount(said.get("UsedMainMemory"), 2**53),
         cores=cores or None,
         started=_time(said.get("StartTime"), _TIME),
         ended=_time(said.get("ComputingManagerEndTime"), _TIME) or _time(said.get("EndTime"), _TIME),
@@ -181,7 +181,7 @@ def control_files(text: str, failed: str, local: str = "") -> Facts:
     """
     said, restart = pairs(text), pairs(local).get("failedstate", "")
     user, kernel = _number(said.get("usertime")), _number(said.get("kerneltime"))
-    cores = _number(said.get("processors"))
+    cores = _amount(said.get("processors"))
     used = (user or 0) + (kernel or 0) if user is not None or kernel is not None else None
     exit_code, error = _number(said.get("exitcode")), _said(" ".join(failed.split()))
     return Facts(
@@ -189,10 +189,10 @@ def control_files(text: str, failed: str, local: str = "") -> Facts:
         exit_code=exit_code,
         error=error or None,
         node=said.get("nodename"),
-        wall_s=_number(said.get("walltime")),
+        wall_s=_amount(said.get("walltime")),
         cpu_s=_cpu(used, cores),
-        memory_kb=_number(said.get("maxresidentmemory"), 2**53) or _number(said.get("averagetotalmemory"), 2**53),
-        cores=cores,
+        memory_kb=_amount(said.get("maxresidentmemory"), 2**53) or _amount(said.get("averagetotalmemory"), 2**53),
+        cores=cores or None,
         started=_time(said.get("lrmsstarttime"), _DIAG_TIME),
         ended=_time(said.get("lrmsendtime"), _DIAG_TIME),
         restart_at=restart if error and restart in RESTARTABLE else None,
@@ -247,6 +247,11 @@ def _number(value: object, most: int = MOST) -> int | None:
     found = re.match(r"\s*(-?[0-9]{1,18})(?![0-9])", str(value)) if value not in (None, "") else None
     number = int(found.group(1)) if found else None
     return number if number is not None and abs(number) <= most else None
+
+
+def _amount(value: object, most: int = MOST) -> int | None:
+    number = _number(value, most)
+    return number if number is not None and number >= 0 else None
 
 
 def _fits(number: int) -> int | None:

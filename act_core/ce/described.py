@@ -1,12 +1,32 @@
 """What the readers of job descriptions share."""
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from act_core.jobspec import InputFile
+from act_core.errors import BadInput
+from act_core.jobspec import InputFile, JobSpec
 
 Home = Callable[[str], str]  # where a source lies: a URL as it is, a path made absolute
+Written = TypeVar("Written")
+
+
+def each(jobs: Sequence[Written], read: Callable[[Written], JobSpec]) -> list[JobSpec]:
+    """All jobs of a file. Raises BadInput; where there are several jobs, it tells the number of the bad one."""
+    made: list[JobSpec] = []
+    for job in jobs:
+        try:
+            made.append(read(job))
+        except BadInput as err:
+            raise BadInput(f"job {len(made) + 1}: {err}" if len(jobs) > 1 else str(err)) from err
+    return made
+
+
+def plain(path: str) -> str:
+    """`./a` is `a`: A-REX fails a job that names an input in both ways."""
+    return re.sub("^(?:[.]/+)+", "", path) or path
 
 
 def complaint(err: ValidationError) -> str:

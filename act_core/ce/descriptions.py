@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from act_core.ce.adl_reader import read_adl
-from act_core.ce.described import Home, complaint
+from act_core.ce.described import Home, complaint, each
 from act_core.ce.xrsl import read_xrsl
 from act_core.errors import BadInput
 from act_core.jobspec import JobSpec
@@ -17,6 +17,7 @@ from act_core.settings.quantities import Seconds
 
 LARGEST = 16 * 1024 * 1024  # characters
 MOST_JOBS = 100_000
+_NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)  # of odd !!tags
 _TIMES = ("walltime", "cputime")
 _SECONDS: TypeAdapter[timedelta] = TypeAdapter(Seconds)
 
@@ -25,27 +26,26 @@ def read_descriptions(text: str, file: Path) -> list[JobSpec]:
     """Every job of a file. Relative paths of inputs are relative to the file. Raises BadInput that names the file."""
     if len(text) > LARGEST:
         raise BadInput(f"{file}: more than {LARGEST} characters")
+    text = text.removeprefix("\ufeff")  # some editors write one
     begin = text.lstrip()[:1]
-    readers = {"&": read_xrsl, "+": read_xrsl, "<": read_adl}
+    readers = {"&": read_xrsl, "+": read_xrsl, "(": read_xrsl, "<": read_adl}  # a bracket: of a comment
     try:
         jobs = readers.get(begin, _read_yaml)(text, partial(absolute, file=file))
     except BadInput as err:
         raise BadInput(f"{file}: {err}") from err
-    except ValidationError as err:
-        raise BadInput(f"{file}: {complaint(err)}") from err
     if len(jobs) > MOST_JOBS:
         raise BadInput(f"{file}: more than {MOST_JOBS} jobs")
     return jobs
 
 
 def _read_yaml(text: str, home: Home) -> list[JobSpec]:
-    return [_from_yaml(job, home) for job in _documents(text)]
+    return each(_documents(text), partial(_from_yaml, home=home))
 
 
 def _documents(text: str) -> list[Any]:
     try:
         found = [one for one in yaml.safe_load_all(text) if one is not None]
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
+    except _NO_YAML as err:
         raise BadInput(f"neither xRSL nor ADL nor YAML: {' '.join(str(err).split())[:300]}") from err
     jobs = [job for one in found for job in (one if isinstance(one, list) else [one])]
     if not jobs:
@@ -66,7 +66,10 @@ def _from_yaml(job: object, home: Home) -> JobSpec:
     inputs = fields.get("inputs")
     if isinstance(inputs, list):
         fields["inputs"] = [_home_path(one, home) for one in inputs]
-    return JobSpec.model_validate(fields)
+    try:
+        return JobSpec.model_validate(fields)
+    except ValidationError as err:
+        raise BadInput(complaint(err)) from err
 
 
 def _home_path(one: object, home: Home) -> object:

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from act_core.ce.described import Home, brought_along, complaint
+from act_core.ce.described import Home, brought_along, complaint, plain
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile, RuntimeEnvironment
 
 DEEPEST = 6
-_TOKEN = re.compile(r'\s+|"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'|[()&+|=]|[^\s()&+|="\']+', re.DOTALL)
+_QUOTED, _WORD = r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'', r"[^\s()&+|=\"'#^]+"  # no joining with # and no ^quotes^
+_TOKEN = re.compile(rf"\s+|[()&+|=]|(?:{_QUOTED}|{_WORD})(?![^\s()&+|=])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AMOUNT = re.compile(r"([0-9]{1,9})\s*(s|sec|second|m|min|minute|h|hour|d|day|w|week)s?(?![a-z])[\s,]*")
 
@@ -43,6 +44,11 @@ class _Relation:
             return int(self.one())
         except ValueError:
             raise BadInput(f"{self.at}: {self.name}: {self.one()[:40]!r} is no number") from None
+
+    def flag(self) -> bool:
+        if (word := self.one().lower()) not in ("yes", "true", "no", "false"):
+            raise BadInput(f"{self.at}: {self.name} is yes or no, not {word[:40]!r}")
+        return word in ("yes", "true")
 
     def words(self) -> list[str]:
         if not all(isinstance(value, str) for value in self.values):
@@ -97,7 +103,7 @@ def _comment(text: str, place: int, at: str) -> str:
 def _word(text: str, place: int, at: str) -> str:
     found = _TOKEN.match(text, place)
     if found is None:
-        raise BadInput(f"{at}: a quotation that does not end")
+        raise BadInput(f"{at}: neither a word nor a quotation that ends: {text[place : place + 30]!r}")
     return found.group()
 
 
@@ -188,7 +194,7 @@ def _inputs(relation: _Relation, home: Home) -> tuple[InputFile, ...]:
     made = []
     for name, *rest in (one for one in relation.lists() if one):
         source = rest[0] if rest and rest[0] else name
-        made.append(InputFile(name=name, source=home(source), options=_options(rest[1:], relation.at)))
+        made.append(InputFile(name=plain(name), source=home(source), options=_options(rest[1:], relation.at)))
     return tuple(made)
 
 
@@ -226,13 +232,13 @@ _IGNORED = {
     "countpernode",
 }
 _READ: dict[str, Any] = {
-    "executable": lambda r: {"executable": r.one()},
-    "executables": lambda r: {"executables": tuple(r.words())},
+    "executable": lambda r: {"executable": plain(r.one())},
+    "executables": lambda r: {"executables": tuple(map(plain, r.words()))},
     "arguments": lambda r: {"arguments": tuple(r.words())},
-    "join": lambda r: {"join": r.one().lower() in ("yes", "true")},
+    "join": lambda r: {"join": r.flag()},
     "runtimeenvironment": lambda r: {"runtime_environments": (_environment(r),)},
     "jobname": lambda r: {"name": r.one()},
-    "stdin": lambda r: {"stdin": r.one()},
+    "stdin": lambda r: {"stdin": plain(r.one())},
     "stdout": lambda r: {"stdout": r.one()},
     "stderr": lambda r: {"stderr": r.one()},
     "outputfiles": lambda r: {"outputs": _outputs(r)},
@@ -261,13 +267,16 @@ def _spec(relations: list[_Relation], home: Home) -> JobSpec:
     where = relations[0].at if relations else "line 1, column 1"
     try:
         return JobSpec(**_finished(fields, home))
-    except ValidationError as err:
-        raise BadInput(f"the job of {where}: {complaint(err)}") from err
+    except (ValidationError, BadInput) as err:
+        words = complaint(err) if isinstance(err, ValidationError) else err
+        raise BadInput(f"the job of {where}: {words}") from err
 
 
 def _finished(fields: dict[str, Any], home: Home) -> dict[str, Any]:
     """What follows from several attributes together. Raises BadInput, ValidationError."""
     joined, programs = fields.pop("join", False), fields.pop("executables", ())
+    if joined and (not fields["stdout"] or fields["stderr"] not in (None, fields["stdout"])):
+        raise BadInput("join wants a stdout, and no stderr but the same")
     inputs: tuple[InputFile, ...] = fields["inputs"]
     inputs += tuple(brought_along(fields.get("executable"), fields.get("stdin"), inputs, home))
     if strange := set(programs) - {file.name for file in inputs}:
@@ -285,7 +294,6 @@ def _read(relation: _Relation, home: Home) -> dict[str, Any]:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise BadInput(f"{relation.at}: attribute {relation.name[:40]!r} is not known{hint}")
     try:
-        found: dict[str, Any] = reader(relation)
+        return dict(reader(relation))
     except ValidationError as err:
         raise BadInput(f"{relation.at}: {relation.name}: {complaint(err)}") from err
-    return found

@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from act_core.ce.registry import kinds
 from act_core.cli.context import database, now, settings
-from act_core.cli.out import out, print_json
-from act_core.cli.stories import at
+from act_core.cli.out import out, print_json, table
+from act_core.cli.stories import at, brief
 from act_core.db import ces as ce_rows
 from act_core.db import listing
 from act_core.db.models import Ce
@@ -75,12 +74,15 @@ def list_(
 def print_ces(rows: list[dict[str, Any]]) -> None:
     """A table of CEs: how they are doing, and their jobs by state."""
     states = [state.value for state in SHOWN if any(state.value in row["jobs"] for row in rows)]
-    table = Table("CE", "kind", "mode", "health", *states, "trouble", box=None, header_style="bold")
+    if not rows:
+        out.print("no CEs: name one under sites in aCTConfigARC.yaml")
+        return
+    lines = []
     for row in rows:
         counts = [str(row["jobs"].get(state, "")) for state in states]
-        health = f"{row['health']} until {row['rests_until']}" if row["rests_until"] else row["health"]
-        table.add_row(row["name"], row["kind"], row["mode"], health, *counts, row["trouble"] or "")
-    out.print(table if rows else "no CEs: name one under sites in aCTConfigARC.yaml")
+        until = f" until {brief(row['rests_until'], now())}" if row["rests_until"] else ""
+        lines.append((row["name"], row["kind"], row["mode"], row["health"] + until, *counts, row["trouble"] or ""))
+    table(("CE", "kind", "mode", "health", *states, "trouble"), lines)
 
 
 @app.command()

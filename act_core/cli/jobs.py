@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from act_core.ce.descriptions import read_descriptions
 from act_core.cli.context import database, now, settings
-from act_core.cli.out import out, print_json
-from act_core.cli.stories import story, summary
+from act_core.cli.out import err, out, print_json, table
+from act_core.cli.stories import brief, story, summary
 from act_core.db import listing, wishes
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.attempts import new_key
@@ -83,11 +82,15 @@ def list_(
     if json:
         print_json(rows)
         return
-    table = Table("id", "app", "attempt", "CE", "state", "wish", "since", "error", box=None, header_style="bold")
-    for row in rows:
-        cells = ("id", "app", "attempt", "ce", "state", "wish", "since", "error")
-        table.add_row(*("" if row[cell] is None else str(row[cell])[:60] for cell in cells))
-    out.print(table if rows else "no jobs")
+    if not rows:
+        out.print("no jobs")
+        return
+    lines = [{key: str(value or "") for key, value in row.items()} for row in rows]
+    short = [line | {"since": brief(line["since"], now()), "error": line["error"][:60]} for line in lines]
+    shown = ("id", "app", "attempt", "ce", "state", "wish", "since", "error")
+    table(["CE" if name == "ce" else name for name in shown], [[line[n] for n in shown] for line in short])
+    if len(rows) == limit:
+        err.print(f"the newest {limit}; `--limit` shows more")
 
 
 @app.command()

@@ -30,7 +30,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str |
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(plain(cell)) for cell in row))
+        made.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
     console = out if out.is_terminal else Console(width=PIPE_WIDTH, highlight=False)
     console.print(made, soft_wrap=False)
 

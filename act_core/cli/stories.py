@@ -18,6 +18,12 @@ def at(time: datetime | None) -> str | None:
     return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def brief(told: str | None, now: datetime) -> str:
+    """What `at` told, as short as a table wants it: of today only the time."""
+    day, _, time = (told or "").partition("T")
+    return time if day == f"{now:%Y-%m-%d}" else f"{day} {time[:5]}Z" if time else ""
+
+
 def wish_of(row: AttemptColumns) -> str | None:
     return PUBLISHED[Request(row.request)] if row.request else None
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
@@ -17,6 +18,12 @@ from act_core.errors import CredentialError, ProtocolError
 PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
 INHERIT_ALL = bytes.fromhex("300c300a06082b06010505071501")
 SKEW = timedelta(minutes=5)
+_PROXY_EXTENSIONS = (PROXY_CERT_INFO, x509.ObjectIdentifier("1.3.6.1.4.1.3536.1.222"))  # the latter: of the draft
+_LEGACY = ("proxy", "limited proxy")  # the last CN of proxies older than extensions
+_UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm,
+    x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 _KEY = re.compile(rb"-----BEGIN ((?:RSA )?PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _PEM = serialization.Encoding.PEM
 _NAMES = {
@@ -29,6 +36,7 @@ _NAMES = {
     NameOID.DOMAIN_COMPONENT: "DC",
     NameOID.EMAIL_ADDRESS: "emailAddress",
     NameOID.USER_ID: "UID",
+    NameOID.SERIAL_NUMBER: "serialNumber",
 }
 
 
@@ -52,12 +60,13 @@ def _read(path: Path) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
         if written is None:
             raise CredentialError(f"{path} is no proxy: it holds no private key that can be read without a password")
         key = serialization.load_pem_private_key(written.group(), password=None)
-        _ = [one.extensions for one in chain]  # read here, where trouble has a name
-    except (OSError, ValueError, TypeError) as err:
+        certified = chain[0].public_key()
+        _ = [(one.extensions, one.subject, one.not_valid_after_utc) for one in chain]  # here, where trouble has a name
+    except (OSError, *_UNREADABLE) as err:
         raise CredentialError(f"{path} is no proxy (certificate, key and chain in PEM): {err}") from err
     if not isinstance(key, rsa.RSAPrivateKey):
         raise CredentialError(f"{path}: only RSA keys are taken by ARC CEs")
-    if chain[0].public_key() != key.public_key():
+    if certified != key.public_key():
         raise CredentialError(f"{path}: the key is not the first certificate's")
     return chain, key
 
@@ -70,7 +79,9 @@ def _expiry(path: Path, chain: list[x509.Certificate], now: datetime) -> datetim
 
 
 def _is_proxy(certificate: x509.Certificate) -> bool:
-    return any(extension.oid == PROXY_CERT_INFO for extension in certificate.extensions)
+    last = list(certificate.subject)[-1:]
+    named = any(part.oid == NameOID.COMMON_NAME and part.value in _LEGACY for part in last)
+    return named or any(extension.oid in _PROXY_EXTENSIONS for extension in certificate.extensions)
 
 
 def slash_form(name: x509.Name) -> str:
@@ -84,7 +95,7 @@ def public_key(csr: bytes) -> rsa.RSAPublicKey:
         body = csr.decode("ascii")
         request = x509.load_der_x509_csr(_legal_version(_der(body)))
         key = request.public_key()
-    except (ValueError, UnicodeDecodeError, x509.InvalidVersion) as err:
+    except _UNREADABLE as err:
         raise ProtocolError(f"the CE's delegation request cannot be read: {err}") from err
     if not isinstance(key, rsa.RSAPublicKey):
         raise ProtocolError("the CE's delegation request has no RSA key")
