@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from pydantic import ValidationError
 
 from act_core.ce.arc_adl import ADL, MB, NORDUGRID
-from act_core.ce.described import Home, brought_along, complaint, each, plain
+from act_core.ce.described import Home, brought_along, complaint, each, everything, plain
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile, RuntimeEnvironment
 
@@ -92,6 +92,8 @@ def _spec(node: Element, home: Home) -> JobSpec:
             "reruns": _number(app, "n:Rerun"),
             "runtime_environments": tuple(_environments(needs)),
         }
+        if _keeps_all(staging):
+            fields["fetch"] = everything(fields["outputs"], fields["log_dir"])
         streams = {"stdout": _text(app, "a:Output"), "stderr": _text(app, "a:Error")}
         return JobSpec(**{key: value for key, value in fields.items() if value is not None}, **streams)
     except ValidationError as err:
@@ -123,8 +125,18 @@ def _inputs(staging: Element | None, home: Home) -> Iterator[InputFile]:
         yield InputFile(name=plain(name), source=where, executable=runs, options=_options(source))
 
 
+def _keeps_all(staging: Element | None) -> bool:
+    return any(_is_all(one) for one in _all(staging, "a:OutputFile"))
+
+
+def _is_all(one: Element) -> bool:
+    return _text(one, "a:Name") == "/" and one.find("a:Target", _NAMES) is None
+
+
 def _outputs(staging: Element | None) -> Iterator[OutputFile]:
     for one in _all(staging, "a:OutputFile"):
+        if _is_all(one):
+            continue
         target = one.find("a:Target", _NAMES)
         name, url = _text(one, "a:Name") or "", _text(target, "a:URI")
         optional = _text(target, "a:Mandatory") in ("false", "0")

@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from act_core.errors import BadInput
-from act_core.jobspec import InputFile, JobSpec
+from act_core.jobspec import InputFile, JobSpec, OutputFile
 
 Home = Callable[[str], str]  # where a source lies: a URL as it is, a path made absolute
 Written = TypeVar("Written")
@@ -27,6 +27,12 @@ def each(jobs: Sequence[Written], read: Callable[[Written], JobSpec]) -> list[Jo
 def plain(path: str) -> str:
     """`./a` is `a`: A-REX fails a job that names an input in both ways."""
     return re.sub("^(?:[.]/+)+", "", path) or path
+
+
+def everything(outputs: Collection[OutputFile], log_dir: str | None) -> tuple[str, ...]:
+    """What ARC's output `/` without a target asks for: all that the job leaves, what it names, and the CE's log."""
+    named = [out.name for out in outputs if out.target is None and not out.optional]
+    return ("/", *named, *([f"diagnose={log_dir.rstrip('/')}/"] if log_dir else ()))
 
 
 def complaint(err: ValidationError) -> str:

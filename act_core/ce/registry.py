@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from act_core.ce.base import ComputingElement
 from act_core.errors import ConfigError
+from act_core.settings.load import BadSettings
 from act_core.settings.model import Settings, Site
 
 GROUP = "act.ces"
@@ -24,19 +25,20 @@ class Place:
     name: str
     site: Site
     where: str  # file:line of the CE's configuration
+    line: Callable[[str], str]  # of one of its keys, such as options.slots
     state_dir: Path  # a directory of the tower's own
     ca_dir: Path  # OpenSSL hash directory
     proxy: Path | None
     now: Callable[[], datetime]
 
     def options(self, model: type[Options]) -> Options:
-        """The CE's `options`, validated by the back end's own model."""
+        """The CE's `options`, validated by the back end's own model. Raises BadSettings with every problem."""
         try:
             return model.model_validate(self.site.options)
         except ValidationError as err:
-            first = err.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            raise ConfigError(f"{self.where}: sites.{self.name}.options.{key}: {first['msg']}") from err
+            problems = {".".join(map(str, ("options", *one["loc"]))): one["msg"] for one in err.errors()}
+            told = [f"{self.line(key)}: sites.{self.name}.{key}: {words}" for key, words in problems.items()]
+            raise BadSettings(told) from err
 
 
 Opener = Callable[[Place], ComputingElement]
@@ -55,9 +57,13 @@ def open_ce(settings: Settings, name: str, now: Callable[[], datetime], site: Si
     site = site or settings.arc.sites.get(name)
     if site is None:
         raise ConfigError(f"CE {name!r} is not configured; known: {', '.join(sorted(settings.arc.sites)) or 'none'}")
-    where = settings.where(f"sites.{name}")
+
+    def line(key: str) -> str:
+        return settings.where(f"sites.{name}.{key}")
+
     for point in entry_points(group=GROUP, name=site.kind):
         opener: Opener = point.load()
-        voms = settings.arc.voms
-        return opener(Place(name, site, where, settings.state_dir, voms.cacertdir, site.proxy or voms.proxypath, now))
-    raise ConfigError(f"{where}: sites.{name}.kind: no back end {site.kind!r}; there are {', '.join(kinds())}")
+        voms, where = settings.arc.voms, settings.where(f"sites.{name}")
+        proxy = site.proxy or voms.proxypath
+        return opener(Place(name, site, where, line, settings.state_dir, voms.cacertdir, proxy, now))
+    raise ConfigError(f"{line('kind')}: sites.{name}.kind: no back end {site.kind!r}; there are {', '.join(kinds())}")

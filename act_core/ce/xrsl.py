@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from act_core.ce.described import Home, brought_along, complaint, plain
+from act_core.ce.described import Home, brought_along, complaint, everything, plain
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile, RuntimeEnvironment
 
@@ -198,12 +198,16 @@ def _inputs(relation: _Relation, home: Home) -> tuple[InputFile, ...]:
     return tuple(made)
 
 
-def _outputs(relation: _Relation) -> tuple[OutputFile, ...]:
-    made = []
+def _outputs(relation: _Relation) -> dict[str, Any]:
+    made: list[OutputFile] = []
+    everything = False
     for name, *rest in (one for one in relation.lists() if one):
         target = rest[0] if rest and rest[0] else None
+        if name == "/" and not target:
+            everything = True
+            continue
         made.append(OutputFile(name=name, target=target, options=_options(rest[1:], relation.at)))
-    return tuple(made)
+    return {"outputs": tuple(made), "everything": everything}
 
 
 def _pairs(relation: _Relation) -> dict[str, str]:
@@ -219,18 +223,8 @@ def _environment(relation: _Relation) -> RuntimeEnvironment:
 
 _REPEATED = {"runtimeenvironment", "notify"}
 _ADDED = {"runtime_environments"}
-_IGNORED = {
-    "cluster",
-    "clientxrsl",
-    "hostname",
-    "savestate",
-    "notify",
-    "acl",
-    "lifetime",
-    "action",
-    "clientsoftware",
-    "countpernode",
-}
+_IGNORED = {"cluster", "clientxrsl", "hostname", "savestate", "notify", "acl"}  # they mean nothing to a CE that is
+_IGNORED |= {"lifetime", "action", "clientsoftware", "countpernode"}  # asked by a tower, or nothing any more
 _READ: dict[str, Any] = {
     "executable": lambda r: {"executable": plain(r.one())},
     "executables": lambda r: {"executables": tuple(map(plain, r.words()))},
@@ -241,7 +235,7 @@ _READ: dict[str, Any] = {
     "stdin": lambda r: {"stdin": plain(r.one())},
     "stdout": lambda r: {"stdout": r.one()},
     "stderr": lambda r: {"stderr": r.one()},
-    "outputfiles": lambda r: {"outputs": _outputs(r)},
+    "outputfiles": _outputs,
     "environment": lambda r: {"environment": _pairs(r)},
     "count": lambda r: {"cores": r.number()},
     "memory": lambda r: {"memory_mb": r.number()},
@@ -275,6 +269,8 @@ def _spec(relations: list[_Relation], home: Home) -> JobSpec:
 def _finished(fields: dict[str, Any], home: Home) -> dict[str, Any]:
     """What follows from several attributes together. Raises BadInput, ValidationError."""
     joined, programs = fields.pop("join", False), fields.pop("executables", ())
+    if fields.pop("everything", False):
+        fields["fetch"] = everything(fields["outputs"], fields.get("log_dir"))
     if joined and (not fields["stdout"] or fields["stderr"] not in (None, fields["stdout"])):
         raise BadInput("join wants a stdout, and no stderr but the same")
     inputs: tuple[InputFile, ...] = fields["inputs"]

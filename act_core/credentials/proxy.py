@@ -120,7 +120,8 @@ def sign_delegation(csr: bytes, proxy: Path, now: datetime, lifetime: timedelta 
     chain, key = _read(proxy)
     signer = chain[0]
     serial = x509.random_serial_number()
-    subject = x509.Name([*signer.subject, x509.NameAttribute(NameOID.COMMON_NAME, str(serial % 10**10))])
+    added = x509.NameAttribute(NameOID.COMMON_NAME, str(serial % 10**10))
+    subject = x509.Name([*signer.subject.rdns, x509.RelativeDistinguishedName([added])])
     end = min(now + lifetime, _expiry(proxy, chain, now))
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     made = (
