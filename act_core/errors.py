@@ -21,6 +21,10 @@ class CredentialError(ActError):
     """The operator acts; the CE rests meanwhile."""
 
 
+class DiskError(ActError):
+    """The operator acts: the tower cannot write on a disk of its own. No CE is to blame, and none rests for it."""
+
+
 class OutcomeUnknown(ActError):
     """`engine.reconcile` acts: the call left, the answer was lost."""
 

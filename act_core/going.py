@@ -49,8 +49,10 @@ class Going:
         while self._rounds:
             await asyncio.wait(list(self._rounds.values()))
 
-    async def give_up(self) -> None:
-        """Cancel all of them; what they settle at that moment is settled."""
+    async def give_up(self, patience: float = 0) -> None:
+        """Wait so many seconds, then cancel the rest; what they settle at that moment is settled."""
+        if self._rounds:
+            await asyncio.wait(list(self._rounds.values()), timeout=patience)
         for one in self._rounds.values():
             one.cancel()
         await self.finish()

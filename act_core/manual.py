@@ -32,10 +32,10 @@ async def on_news(rt: Runtime, rows: Sequence[Attempt]) -> Counts:
 def _hear(session: Session, rows: Sequence[Attempt], now: datetime) -> Counts:
     counts = Counts()
     for request in (Request.FETCH, Request.CLEAN):
-        jobs = [attempt.app_job_id for attempt in rows if wanted(attempt) is request]
-        if jobs:
-            wishes.wish(session, NAME, jobs, request, now)
-            counts[request.value] += len(jobs)
+        ids = [attempt.id for attempt in rows if wanted(attempt) is request]
+        if ids:
+            wishes.wish_of(session, ids, request, now)
+            counts[request.value] += len(ids)
     claims.hear(session, rows)
     return counts
 

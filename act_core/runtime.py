@@ -1,12 +1,10 @@
 """The one place where engine parts are built and closed."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -25,16 +23,17 @@ T = TypeVar("T")
 Counts = Counter[str]  # what a step or a stage did, by word
 
 
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Memory:
     """What one process remembers of a CE between rounds; losing it costs requests, never correctness."""
 
     ended_seen: set[RemoteId] = field(default_factory=set)  # ended jobs whose end is settled, or that are not ours
     paused: dict[str, datetime] = field(default_factory=dict)  # step → not before
-
-
-class Closable(Protocol):
-    async def close(self) -> None: ...
+    transfers: dict[str, Closable] = field(default_factory=dict)  # stage → what is under way (`engine.transfers`)
 
 
 C = TypeVar("C", bound=Closable)
@@ -47,17 +46,15 @@ class Runtime:
         self.settings = settings
         self.tower = tower
         self._db, self._owns_db = db, owns_db
-        self._threads = ThreadPoolExecutor(settings.arc.db.pool, thread_name_prefix="act-db")
         self._ces: dict[str, ComputingElement] = {}
         self._sites: dict[str, Site] = {}
         self._memory: dict[str, Memory] = {}
         self._kept: dict[str, Closable] = {}
-        self._offset = db.clock() - datetime.now(UTC)
-        self._zero = datetime.now(UTC), time.monotonic()
+        self.lasting = True  # False: the process ends with its rounds, so that nothing may go on beside them
 
     @classmethod
     def open(cls, settings: Settings, shared: Database | None = None) -> Self:
-        """Connect to the state tables and enter the configured CEs. Raises ConfigError before `act bootstrap`.
+        """Connect to the state tables and enter configured CEs that are new. Raises ConfigError before `act bootstrap`.
 
         `shared`: the connections of the process, where several runtimes live in it.
         """
@@ -65,7 +62,7 @@ class Runtime:
         try:
             tower = db.read(bootstrap.tower_id)
             runtime = cls(settings, db, tower, owns_db=shared is None)
-            db.write(ces.sync_ces, settings.arc.sites, "config", runtime.now())
+            db.write(ces.enter_ces, settings.arc.sites, ces.CONFIG, db.clock())
         except BaseException:
             if shared is None:
                 db.close()
@@ -73,9 +70,8 @@ class Runtime:
         return runtime
 
     def now(self) -> datetime:
-        """UTC by the database's clock; steps of this machine's clock do not show."""
-        start, ticks = self._zero
-        return start + self._offset + timedelta(seconds=time.monotonic() - ticks)
+        """UTC by the database's clock."""
+        return self._db.now()
 
     async def read(self, fn: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(session, …)` in a thread; it writes nothing."""
@@ -86,7 +82,7 @@ class Runtime:
         return await self._in_thread(partial(self._db.write, fn, *args, **kwargs))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        future = asyncio.get_running_loop().run_in_executor(self._db.threads, call)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -100,6 +96,10 @@ class Runtime:
             # another task may have opened it while we asked for its site
             self._ces.setdefault(name, open_ce(self.settings, name, self.now, site))
         return self._ces[name]
+
+    def answers(self, name: str) -> int:
+        """How many answers this CE has given to us."""
+        return self._ces[name].answers if name in self._ces else 0
 
     async def site(self, name: str) -> Site:
         """The configuration of a CE: the file's, or for one that CRIC named what its row says."""
@@ -115,6 +115,10 @@ class Runtime:
     def memory(self, ce: str) -> Memory:
         return self._memory.setdefault(ce, Memory())
 
+    def remembered(self) -> list[str]:
+        """The CEs of which this process remembers anything."""
+        return list(self._memory)
+
     def kept(self, kind: type[C], make: Callable[[Settings], C]) -> C:
         """An application's own part, such as its client: made once, closed with the runtime."""
         name = f"{kind.__module__}.{kind.__qualname__}"
@@ -125,12 +129,12 @@ class Runtime:
         return found
 
     async def close(self) -> None:
-        """Close every CE and every connection."""
-        for one in (*self._ces.values(), *self._kept.values()):
+        """Give up transfers; close every CE and every connection."""
+        transfers = [one for memory in self._memory.values() for one in memory.transfers.values()]
+        for one in (*transfers, *self._ces.values(), *self._kept.values()):
             await one.close()
         self._ces.clear()
         self._kept.clear()
-        self._threads.shutdown()
         if self._owns_db:
             self._db.close()
 

@@ -1,6 +1,7 @@
 """Each stage: engine steps and the applications' parts. What a flow runs and what `act sweep` runs is this."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,16 @@ from act_core.engine.poll import poll
 from act_core.engine.reconcile import reconcile, reconcile_all
 from act_core.engine.rerun import rerun, resubmit
 from act_core.engine.submit import send_inputs, submit
-from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.engine.transfers import with_transfers
+from act_core.errors import (
+    ActError,
+    ConfigError,
+    CredentialError,
+    DiskError,
+    OutcomeUnknown,
+    ProtocolError,
+    Transient,
+)
 from act_core.going import Going
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
@@ -27,6 +37,9 @@ from act_core.runtime import Counts, Runtime
 logger = log(__name__)
 Step = Callable[[Runtime, str], Awaitable[Counts]]
 NEWS_BATCH, NEWS_ROUNDS = 500, 40
+# The rest are bugs of ours.
+VERDICTS = (Transient, CredentialError, OutcomeUnknown, ProtocolError, ConfigError, DiskError)
+PATIENCE_S = 5.0
 ARCHIVE_EVERY = timedelta(seconds=30)
 
 
@@ -74,8 +87,8 @@ def due_in(stage: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
 
     async def due(rt: Runtime) -> Sequence[str]:
         now = rt.now()
-        names = await rt.read(queries.due_ces, stage, now)
-        return [name for name in names if rt.memory(name).paused.get(stage, now) <= now]
+        names = {*await rt.read(queries.due_ces, stage, now), *await with_transfers(rt, stage)}
+        return [name for name in sorted(names) if rt.memory(name).paused.get(stage, now) <= now]
 
     return due
 
@@ -135,18 +148,19 @@ class Tower:
         async with self._lease(f"{part.stage}/{part.verb}"[:32], key, wait) as held:
             if held is None:
                 return Counts(busy=1)
+            before = self.rt.answers(key)
             try:
                 counts = await part.run(self.rt, key)
-            except (Transient, CredentialError, OutcomeUnknown, ProtocolError) as err:
+            except VERDICTS as err:
                 await self._went_wrong(part, key, err)
                 raise
-            if part.breaker:
+            if part.breaker and self.rt.answers(key) != before:  # a round that asked nothing proves nothing
                 await self.rt.write(ces.went_well, key, self.rt.now())
             return counts
 
     async def _went_wrong(self, part: Part, key: str, err: ActError) -> None:
         logger.warning("%s %s: %s", part.verb, key, err)
-        if part.breaker:
+        if part.breaker and not isinstance(err, DiskError):
             until = await self.rt.write(ces.went_wrong, key, str(err), self.rt.settings.arc.breaker, self.rt.now())
             if until:
                 logger.warning("ce=%s rests until %s: %s", key, f"{until:%H:%M:%S}", err)
@@ -176,13 +190,18 @@ class Tower:
     async def _keep(self, held: Held) -> None:
         while True:
             await asyncio.sleep(leases.LIFETIME.total_seconds() / 3)
-            if not await self.rt.write(leases.renew, held, self.rt.now()):
+            try:
+                mine = await self.rt.write(leases.renew, held, self.rt.now())
+            except Transient as err:
+                logger.warning("lease %s %s is not renewed: %s", held.stage, held.ce, err)
+                continue
+            if not mine:
                 logger.warning("lease %s %s has passed to somebody else", held.stage, held.ce)
                 return
 
     async def close(self) -> None:
-        """Give up what is under way, then close the runtime."""
-        await self.going.give_up()
+        """Give what is under way a moment to end (PanDA may just hand out jobs), then close the runtime."""
+        await self.going.give_up(PATIENCE_S)
         await self.rt.close()
 
     async def __aenter__(self) -> Self:
@@ -234,8 +253,11 @@ async def sweep(tower: Tower, stage: str, keys: Sequence[str] = (), wait: float 
     async def guarded(part: Part, key: str) -> Counts:
         try:
             return await tower.round(part, key, wait)
-        except (Transient, CredentialError, OutcomeUnknown, ProtocolError):
+        except VERDICTS:
             return Counts(errors=1)
 
-    done = await asyncio.gather(*(guarded(part, key) for part, key in found))
-    return sum(done, Counts()) + await tower.house(stage)
+    done = await asyncio.gather(*(guarded(part, key) for part, key in found), return_exceptions=True)
+    for bug in done:  # told when the others are through
+        if isinstance(bug, BaseException):
+            raise bug
+    return sum((one for one in done if isinstance(one, Counter)), Counts()) + await tower.house(stage)

@@ -43,6 +43,7 @@ async def tower() -> AsyncIterator[Tower]:
     loop = asyncio.get_running_loop()
     if id(loop) not in _lasting:
         async with Tower(await asyncio.to_thread(Runtime.open, await asyncio.to_thread(settings))) as opened:
+            opened.rt.lasting = False
             yield opened
             await opened.going.finish()  # nobody else would: this process ends with its window
         return

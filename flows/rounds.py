@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from act_core.apps import Part
 from act_core.db import queries
-from act_core.errors import ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.errors import Transient
 from act_core.logs import log
 from act_core.runtime import Counts
-from act_core.stages import Tower
+from act_core.stages import VERDICTS, Tower
 from flows import stops
 from flows.tasks import AsTasks, Caller, Done
 
@@ -20,7 +20,6 @@ GRACE = 1.0  # seconds that a straggler gets after the end
 LEASE_WAIT = 30.0  # seconds that a pass waits for a lease
 PASS = 300.0  # seconds that a pass may take
 GROUP = 10  # keys of a group, where there are too many for a task each
-VERDICTS = (Transient, CredentialError, OutcomeUnknown, ProtocolError, ConfigError)
 Work = tuple[Part, str]
 GOES_ON = "going on"  # a round that the next window, too, may wait for
 

@@ -7,9 +7,10 @@ import sys
 
 import httpx
 
-from act_core.db import leases
+from act_core.db import ces, leases
 from act_core.db.session import Database
 from act_core.logs import log
+from act_core.settings import Settings
 from flows import keeper, stops
 from flows.worker import DRAIN_S, InProcessWorker
 
@@ -22,11 +23,7 @@ RETRY_S = 5.0
 async def serve(pool: str) -> None:
     """Run a worker until SIGTERM or SIGINT, then drain: windows end at their next look."""
     held = await asyncio.to_thread(keeper.settings)
-    db = Database(held)
-    try:
-        ended = await asyncio.to_thread(db.write, leases.end_dead, db.clock())
-    finally:
-        db.close()
+    ended = await asyncio.to_thread(begin, held)
     worker = InProcessWorker(work_pool_name=pool, limit=LIMIT, prefetch_seconds=0, name=f"act-{os.getpid()}")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,6 +42,17 @@ async def serve(pool: str) -> None:
     await asyncio.to_thread(worker.end_loops)
     if not stop.is_set() and isinstance(results[0], Exception):
         raise results[0]
+
+
+def begin(held: Settings) -> int:
+    """The tables say which CEs this configuration names. Ends the leases of dead processes; returns how many."""
+    db = Database(held)
+    try:
+        now = db.clock()
+        db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now)
+        return db.write(leases.end_dead, now)
+    finally:
+        db.close()
 
 
 async def _work(worker: InProcessWorker) -> None:

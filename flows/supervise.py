@@ -183,16 +183,32 @@ class Supervisor:
             time.sleep(0.5)
             if self.server.died():
                 self.server.again()
-                self._await_server()
-                checked = 0.0
+                checked = self._back_again()
             if self.worker.died():
                 self.worker.again()
                 self._write("up")
             if time.monotonic() - checked > CHECK_S:
                 checked = time.monotonic()
-                if not self._pool_is_there():
-                    logger.warning("Prefect has lost the pool: deploying again")
-                    self._furnish()
+                self._mend()
+
+    def _back_again(self) -> float:
+        """Await the server that was started again; one that does not come up is ended, and counted as dead."""
+        try:
+            self._await_server()
+        except ActError as err:
+            logger.warning("%s", err)
+            self.server.stop()
+        return 0.0  # when the pool was looked for: long ago
+
+    def _mend(self) -> None:
+        """Deploy again what was lost with Prefect's database; what fails is tried again at the next look."""
+        if self._pool_is_there():
+            return
+        logger.warning("Prefect has lost the pool: deploying again")
+        try:
+            self._furnish()
+        except ActError as err:
+            logger.warning("%s", err)
 
     def _pool_is_there(self) -> bool:
         token = base64.b64encode(self.clients["PREFECT_API_AUTH_STRING"].encode()).decode()
@@ -229,7 +245,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
     try:
         now = db.clock()
         made = bootstrap.bootstrap(db, now)
-        db.write(ces.sync_ces, settings.arc.sites, "config", now)
+        db.write(ces.sync_ces, settings.arc.sites, ces.CONFIG, now)
         generation = db.write(bootstrap.start_generation)
         former = bootstrap.remember_generation(settings.state_dir, made.tower, generation)
     finally:

@@ -53,10 +53,14 @@ class LoopThread:
     def submit(self, work: Coroutine[Any, Any, Any]) -> "Future[Any]":
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
-    def end(self) -> None:
-        """Close what the loop keeps, then the loop."""
+    def ending(self) -> "Future[Any]":
+        """Begin to close what the loop keeps."""
+        return self.submit(keeper.close())
+
+    def end(self, closed: "Future[Any]") -> None:
+        """End the loop when that is done."""
         try:
-            self.submit(keeper.close()).result(DRAIN_S)
+            closed.result(DRAIN_S)
         except Exception as err:  # noqa: BLE001 - the other loops are to be ended, too
             logger.warning("%s does not end well: %s", self._thread.name, err or type(err).__name__)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -190,6 +194,6 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         )
 
     def end_loops(self) -> None:
-        for thread in self._loops.values():
-            thread.end()
+        for thread, closed in [(thread, thread.ending()) for thread in self._loops.values()]:
+            thread.end(closed)
         self._loops.clear()

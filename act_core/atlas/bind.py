@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from act_core.atlas import books
 from act_core.atlas.books import NAME, Booked, Change
 from act_core.atlas.cric import Queue
-from act_core.atlas.final import Ended, final_update
+from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.translate import TranslateSettings, translate
 from act_core.atlas.wire import PandaJob
@@ -20,11 +20,12 @@ from act_core.db.panda_models import PandaRow
 from act_core.errors import BadInput
 from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
+from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
 
+logger = log(__name__)
 BATCH = 500
-UNTRANSLATABLE = 1008  # PanDA's general pilot error
 
 
 async def due(rt: Runtime) -> Sequence[str]:
@@ -44,6 +45,7 @@ def _sent(session: Session, server: str, queue: str) -> list[Booked]:
         PandaRow.queue == queue,
         PandaRow.server == server,
         limit=BATCH,
+        texts=("job",),
     )
 
 
@@ -58,7 +60,10 @@ async def bind(rt: Runtime, name: str) -> Counts:
         try:
             specs[row] = described(row, queue, settings, now)
         except BadInput as err:
-            refused[row] = untranslatable(row, str(err), settings.schedulerid, now)
+            refused[row] = gave_up(row, str(err), settings.schedulerid, now)
+        except (ArithmeticError, ValueError) as err:
+            logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
+            refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
     return await rt.write(_write, rt.tower, queue, specs, refused, rt.settings.arc.jobs.attempts, now)
 
 
@@ -89,12 +94,3 @@ def _write(
     jobs = [NewJob(NAME, row.app_job_id, specs[row], ces, attempts, share=row.queue) for row in written if row in specs]
     add_jobs(session, tower, jobs, now)
     return settled.counts(bound=len(jobs), untranslatable=len(written) - len(jobs))
-
-
-def untranslatable(row: Booked, why: str, schedulerid: str, now: datetime) -> dict[str, Any]:
-    """What PanDA is told of a job that no CE can be asked to run."""
-    ended = Ended(
-        row.panda_id, row.attempt_nr, row.queue, "failed", now, cores=row.cores, error=why, code=UNTRANSLATABLE
-    )
-    report = final_update(ended, None, schedulerid)
-    return {"report": report.model_dump_json(exclude_none=True), "heartbeat_due_at": now, "error": why}

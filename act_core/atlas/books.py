@@ -1,14 +1,14 @@
 """The tower's rows of PanDA jobs: how they come in, and the only door through which they change."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from itertools import accumulate
+from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session
 
-from act_core.db.attempts import AnyRow
 from act_core.db.bulk import chunks, update_rows
 from act_core.db.models import ERROR_LENGTH
 from act_core.db.panda_models import PandaRow
@@ -18,7 +18,7 @@ from act_core.states import PANDA_LIFE, PandaState
 
 logger = log(__name__)
 NAME = "atlas"
-ROWS = 100  # of one statement: reports are long
+REPORTS = 32 * 1024 * 1024  # bytes of final reports that a step reads at a time
 WRITABLE = frozenset(
     {
         "told",
@@ -41,7 +41,7 @@ WRITABLE = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Booked:
-    """A row of `panda_jobs` that was picked, with the version that it had."""
+    """A row of `panda_jobs` that was picked, with the version that it had; `job`, `outputs`, `report` if asked for."""
 
     id: int
     version: int
@@ -60,11 +60,11 @@ class Booked:
     cores: int
     started_at: datetime | None
     ended_at: datetime | None
-    outputs: str | None
     checks: int
-    report: str | None
     error: str | None
-    job: str
+    outputs: str | None = None
+    report: str | None = None
+    job: str = "{}"
 
     @property
     def app_job_id(self) -> str:
@@ -72,7 +72,8 @@ class Booked:
         return app_job_id(self.panda_id, self.attempt_nr)
 
 
-_PICKED = tuple(getattr(PandaRow, name) for name in Booked.__slots__)
+LongText = Literal["job", "outputs", "report"]
+_SHORT = tuple(name for name in Booked.__slots__ if name not in get_args(LongText))
 
 
 def app_job_id(panda_id: int, attempt_nr: int) -> str:
@@ -92,15 +93,33 @@ class Change:
     columns: Mapping[str, Any] = field(default_factory=dict)
 
 
-def picked(session: Session, *where: ColumnElement[bool], limit: int) -> list[Booked]:
-    rows = session.execute(select(*_PICKED).where(*where).order_by(PandaRow.id).limit(limit))
-    return [_booked(row) for row in rows]
+def picked(session: Session, *where: ColumnElement[bool], limit: int, texts: Sequence[LongText] = ()) -> list[Booked]:
+    """Rows, the oldest first, with these of their long texts."""
+    names = (*_SHORT, *texts)
+    columns = [getattr(PandaRow, name) for name in names]
+    rows = session.execute(select(*columns).where(*where).order_by(PandaRow.id).limit(limit))
+    return [_booked(dict(zip(names, row, strict=True))) for row in rows]
 
 
-def _booked(row: AnyRow) -> Booked:
-    values = list(row)
-    values[7] = PandaState(values[7])
-    return Booked(*values)
+def _booked(values: dict[str, Any]) -> Booked:
+    return Booked(**values | {"state": PandaState(values["state"])})
+
+
+def with_reports(session: Session, rows: Sequence[Booked], wanted: Collection[int]) -> list[Booked]:
+    """The rows, those with `wanted` ids with their reports; the last are left out if that is too much to read."""
+    sizes: dict[int, int | None] = {}
+    for chunk in chunks(wanted):
+        lengths = select(PandaRow.id, func.length(PandaRow.report)).where(PandaRow.id.in_(chunk))
+        sizes |= dict(session.execute(lengths).tuples().all())
+    ids = [row.id for row in rows if row.id in sizes]
+    totals = accumulate(sizes[one] or 0 for one in ids)
+    chosen = [one for n, (one, total) in enumerate(zip(ids, totals, strict=True)) if n == 0 or total <= REPORTS]
+    reports: dict[int, str | None] = {}
+    for chunk in chunks(chosen):
+        texts = select(PandaRow.id, PandaRow.report).where(PandaRow.id.in_(chunk))
+        reports |= dict(session.execute(texts).tuples().all())
+    known = [row for row in rows if row.id in reports or row.id not in wanted]
+    return [replace(row, report=reports[row.id]) if row.id in reports else row for row in known]
 
 
 def by_app_job_ids(session: Session, server: str, ids: Collection[str]) -> dict[str, Booked]:
@@ -135,7 +154,7 @@ def settle(session: Session, changes: Mapping[Booked, Change], now: datetime) ->
         if strange := set(change.columns) - WRITABLE:
             raise ValueError(f"a change may not write {sorted(strange)}")
     legal = sorted(set(changes) - set(settled.illegal), key=lambda row: row.id)
-    for chunk in chunks(legal, ROWS):
+    for chunk in chunks(legal):
         versions = dict(
             session.execute(
                 select(PandaRow.id, PandaRow.version)
@@ -169,17 +188,19 @@ def insert_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     if not rows:
         return 0
     server = rows[0]["server"]
-    ids = [row["panda_id"] for row in rows]
+    once: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in rows:
+        once.setdefault((row["panda_id"], row["attempt_nr"]), dict(row))
     known = {
         (row.panda_id, row.attempt_nr)
-        for chunk in chunks(ids)
+        for chunk in chunks({panda_id for panda_id, _ in once})
         for row in session.execute(
             select(PandaRow.panda_id, PandaRow.attempt_nr).where(
                 PandaRow.server == server, PandaRow.panda_id.in_(chunk)
             )
         )
     }
-    new = [dict(row) for row in rows if (row["panda_id"], row["attempt_nr"]) not in known]
+    new = [row for key, row in once.items() if key not in known]
     if new:
         session.execute(insert(PandaRow), new)
     return len(new)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,7 @@ from act_core.atlas.lenient import Flag, Text, Whole, csv, present, text
 from act_core.errors import BadInput
 from act_core.settings.model import Cric, PandaSite, Site
 
+LARGEST_ENTRY = 1024 * 1024  # characters; one has about 40,000
 LONGEST_WALLTIME = 7 * 24 * 60  # minutes, where CRIC says nothing or more
 STATUSES = frozenset({"online", "offline", "test", "brokeroff", "paused", "standby"})
 SERVED_KINDS = frozenset({"arc-rest", "local"})  # native queues: the CE moves the data
@@ -50,9 +51,12 @@ class Queue(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """`raw`: each good entry as it came, as JSON. `problems` name the entry; `unreadable` are skipped as a whole."""
+    """`stored`: what is kept of each queue, as JSON has it; `raw`: its entry as it came. `problems` name the entry;
+    `unreadable` are skipped as a whole.
+    """
 
     queues: Mapping[str, Queue]
+    stored: Mapping[str, Mapping[str, Any]]
     raw: Mapping[str, str]
     problems: tuple[str, ...]
     unreadable: frozenset[str] = frozenset()
@@ -115,27 +119,32 @@ def parse_queues(
     Raises BadInput when the feed as a whole is no JSON object.
     """
     queues: dict[str, Queue] = {}
+    stored: dict[str, Mapping[str, Any]] = {}
     raw: dict[str, str] = {}
     problems: list[str] = []
-    entries = _entries(feed)
+    entries = {name: {} for name in panda_sites} | _entries(feed)
     for name, entry in entries.items():
         try:
-            queues[name] = _queue(name, entry, cric, panda_sites.get(name), arc_sites, problems)
-            raw[name] = json.dumps(entry)
+            raw[name] = _bounded(json.dumps(entry))
+            queue = _queue(name, entry, cric, panda_sites.get(name), arc_sites, problems)
+            stored[name] = json.loads(queue.model_dump_json())
+            queues[name] = queue
         except ValidationError as err:
             first = err.errors(include_url=False)[0]
             field = ".".join(str(part) for part in first["loc"])
             problems.append(f"queue {name[:80]!r}: {field}: {first['msg'].removeprefix('Value error, ')}")
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             problems.append(f"queue {name[:80]!r}: {err}")
-    for name, site in panda_sites.items():
-        if name not in entries:
-            queues[name] = _queue(name, {}, cric, site, arc_sites, problems)
-            raw[name] = "{}"
-    return Parsed(queues, raw, tuple(problems), frozenset(set(entries) - set(queues)))
+    return Parsed(queues, stored, raw, tuple(problems), frozenset(set(entries) - set(queues)))
 
 
-def _entries(feed: str | bytes) -> Mapping[str, object]:
+def _bounded(entry: str) -> str:
+    if len(entry) > LARGEST_ENTRY:
+        raise ValueError(f"{len(entry)} characters, more than {LARGEST_ENTRY}")
+    return entry
+
+
+def _entries(feed: str | bytes) -> dict[str, object]:
     try:
         entries = json.loads(feed)
     except (ValueError, RecursionError) as err:

@@ -11,6 +11,7 @@ from act_core.settings.model import Site
 
 KINDS: Mapping[str, str] = {"ARC-CE": "arc-rest", "HTCONDOR-CE": "htcondor", "LOCAL-CE": "local"}
 _FLAVOURS = {kind: flavour for flavour, kind in KINDS.items()}
+LONGEST_ADDRESS = 512  # characters of the column
 _DEFAULT = "default"  # a CE's queue of this name counts only when there is no other
 
 
@@ -130,6 +131,14 @@ def _named(address: str, kind: str, queue: str | None, jobmanager: str | None, m
 
 
 def _address(endpoint: str, kind: str) -> str:
+    """Raises ValueError."""
+    address = _as_back_ends_take_it(endpoint, kind)
+    if len(address) > LONGEST_ADDRESS:
+        raise ValueError(f"{endpoint[:80]!r} has {len(address)} characters, more than {LONGEST_ADDRESS}")
+    return address
+
+
+def _as_back_ends_take_it(endpoint: str, kind: str) -> str:
     """`https://host:port/path` for ARC REST out of that, of the older `gsiftp://host:2811/jobs` or of `host[:port]`;
     `host:port` for HTCondor. Raises ValueError.
     """

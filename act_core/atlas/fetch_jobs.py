@@ -1,15 +1,22 @@
 """Take jobs from PanDA: what is handed out is booked before more is asked for."""
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from act_core.atlas import books, queues
 from act_core.atlas.cric import Queue
+from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
+from act_core.atlas.lenient import clean
+from act_core.atlas.pauses import pauses
+from act_core.atlas.reports import Update
 from act_core.atlas.wire import MalformedJob, PandaJob
-from act_core.errors import OutcomeUnknown, Transient
+from act_core.db.models import ERROR_LENGTH
+from act_core.errors import ActError, Transient
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import Panda
@@ -17,6 +24,9 @@ from act_core.states import PandaState
 
 logger = log(__name__)
 TROUBLE_PAUSE = timedelta(seconds=30)
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between tries to book
+GRACE = 2.0  # seconds for an answer that is under way when we are to stop
+T = TypeVar("T")
 
 
 async def due(rt: Runtime) -> Sequence[str]:
@@ -39,21 +49,57 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
         await rt.write(queues.asked, name, rt.now() + timedelta(seconds=2), None)
         return Counts()
     try:
-        jobs = [usable(job) for job in await panda(rt).acquire_jobs(name, n, label_for(queue))]
-    except (OutcomeUnknown, Transient) as err:
-        await rt.write(queues.asked, name, rt.now() + TROUBLE_PAUSE, str(err))
+        counts = await _to_its_end(_take(rt, name, n, label_for(queue)), GRACE)
+    except ActError as err:
+        until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
+        await rt.write(queues.asked, name, until, str(err))
         raise
-    now = rt.now()
+    pauses(rt).end(f"fetch {name}")
+    pause = settings.fetchpause if not counts else timedelta(0)
+    await rt.write(queues.asked, name, rt.now() + pause, None)
+    return counts
+
+
+async def _take(rt: Runtime, name: str, n: int, label: str) -> Counts:
+    """Ask, and book what is handed out: PanDA has reserved it for us."""
+    jobs = [usable(job) for job in await panda(rt).acquire_jobs(name, n, label)]
+    now, settings = rt.now(), rt.settings.app.panda
     good = [job for job in jobs if isinstance(job, PandaJob)]
     bad = [job for job in jobs if isinstance(job, MalformedJob)]
     rows = [booked(job, server_of(rt), name, now, settings) for job in good]
     rows += [failed(job, server_of(rt), name, now) for job in bad if job.panda_id]
-    new = await rt.write(books.insert_jobs, rows)
+    new = await _to_its_end(_book(rt, rows))
     for job in bad:
         logger.warning("queue=%s %s", name, job)
-    pause = settings.fetchpause if not jobs else timedelta(0)
-    await rt.write(queues.asked, name, now + pause, None)
     return Counts({word: n for word, n in (("taken", new), ("malformed", len(bad))) if n})
+
+
+async def _book(rt: Runtime, rows: Sequence[Mapping[str, Any]]) -> int:
+    """A database that is away for a moment loses no jobs, which PanDA would give out again only after half an hour."""
+    new: int | None = None
+    try:
+        for pause in PAUSES:
+            with suppress(Transient):
+                new = await rt.write(books.insert_jobs, rows)
+                return new
+            await asyncio.sleep(pause)
+        new = await rt.write(books.insert_jobs, rows)
+        return new
+    finally:
+        if new is None:
+            logger.error("reserved in PanDA, and not booked: %s", ", ".join(str(row["panda_id"]) for row in rows))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T], grace: float | None = None) -> T:
+    """When we are cancelled it goes on (for so many seconds), and we wait for it."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=grace)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def usable(job: PandaJob | MalformedJob) -> PandaJob | MalformedJob:
@@ -77,8 +123,16 @@ def booked(job: PandaJob, server: str, queue: str, now: datetime, settings: Pand
 
 def failed(job: MalformedJob, server: str, queue: str, now: datetime) -> dict[str, Any]:
     """The row of a job that cannot be read: it fails in PanDA, with the reason."""
-    words = str(job)
-    update = {"job_id": job.panda_id, "job_status": "failed", "pilot_error_code": 1008, "pilot_error_diag": words}
+    assert job.panda_id is not None
+    words = clean(str(job))
+    update = Update(
+        job_id=job.panda_id,
+        job_status="failed",
+        attempt_nr=job.attempt_nr,
+        site_name=queue,
+        pilot_error_code=GENERAL,
+        pilot_error_diag=words,
+    )
     return _row(server, queue, now) | {
         "panda_id": job.panda_id,
         "attempt_nr": job.attempt_nr or 0,
@@ -86,8 +140,8 @@ def failed(job: MalformedJob, server: str, queue: str, now: datetime) -> dict[st
         "cores": 1,
         "state": PandaState.TOREPORT.value,
         "job": "{}",
-        "error": words[:1000],
-        "report": json.dumps(update | {"attempt_nr": job.attempt_nr, "site_name": queue}),
+        "error": words[:ERROR_LENGTH],
+        "report": update.model_dump_json(exclude_none=True),
     }
 
 

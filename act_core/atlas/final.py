@@ -1,21 +1,25 @@
 """The final report of a native job: the pilot's own word where there is one, else what the CE says."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
+from act_core.atlas.books import Booked
+from act_core.atlas.lenient import clean
 from act_core.atlas.pilot_word import Heartbeat, Value
 from act_core.atlas.reports import Update, as_text
 
 KILLED = 1144
+GENERAL = 1008  # PanDA's general pilot error
 UNKNOWN = 9000  # the original's code where nobody says why
 KILLED_WORDS = "killed by panda server"
 NO_WORD = "the job ended without a report of the pilot"
 NO_REASON = "the job did not end well, and the pilot does not say why"
 
 _LONGEST = timedelta(days=366)
+_DIAG = 500  # characters of pilot_error_diag that PanDA keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,7 @@ def final_update(job: Ended, heartbeat: Heartbeat | None, schedulerid: str) -> U
 
     A job is reported finished only if both the pilot and the tower say so.
     """
-    fields: dict[str, Value] = {} if heartbeat is None else dict(heartbeat.fields)
-    if job.outcome == "killed":
-        fields = _killed(job)
-    elif heartbeat is None:
-        fields = _without_pilot(job)
-    elif job.outcome == "failed" or not heartbeat.finished:
-        fields |= _failure(job, fields)
+    fields = _said(job, heartbeat)
     good = job.outcome == "finished" and heartbeat is not None and heartbeat.finished
     if job.log_url and "pilot_id" not in fields:
         fields["pilot_id"] = f"{job.log_url}|Unknown|Unknown|Unknown|Unknown"
@@ -107,6 +105,28 @@ def final_update(job: Ended, heartbeat: Heartbeat | None, schedulerid: str) -> U
         "scheduler_id": schedulerid,
     }
     return Update.model_validate(fields | common | _times(job, heartbeat))
+
+
+def gave_up(row: Booked, why: str, schedulerid: str, now: datetime) -> dict[str, Any]:
+    """The columns of a job that ends by a verdict of the tower alone: what PanDA is told, and why."""
+    why = clean(why)
+    ended = Ended(row.panda_id, row.attempt_nr, row.queue, "failed", now, cores=row.cores, error=why, code=GENERAL)
+    report = final_update(ended, None, schedulerid)
+    return {"report": report.model_dump_json(exclude_none=True), "heartbeat_due_at": now, "error": why}
+
+
+def _said(job: Ended, heartbeat: Heartbeat | None) -> dict[str, Value]:
+    """What there is to say of how it went."""
+    if job.outcome == "killed":
+        return _killed(job)
+    if heartbeat is None:
+        return _without_pilot(job)
+    fields = dict(heartbeat.fields)
+    if job.outcome == "failed" or not heartbeat.finished:
+        fields |= _failure(job, fields)
+    if heartbeat.too_long:
+        fields["pilot_error_diag"] = _with_note(fields.get("pilot_error_diag"), heartbeat.too_long)
+    return fields
 
 
 def _killed(job: Ended) -> dict[str, Value]:
@@ -129,6 +149,12 @@ def _failure(job: Ended, said: Mapping[str, Value]) -> dict[str, Value]:
         return {}
     error = job.error or NO_REASON
     return {"pilot_error_code": job.code or code_for(error), "pilot_error_diag": error}
+
+
+def _with_note(said: Value | None, left_out: Sequence[str]) -> str:
+    """What is told of the end, and what was left out of the report; the note has its place in PanDA's column."""
+    note = f"[too long for the tower, left out: {', '.join(left_out)}]"
+    return f"{str(said or '')[: _DIAG - len(note) - 1]} {note}".lstrip()
 
 
 def _usage(job: Ended) -> dict[str, Value]:

@@ -12,19 +12,24 @@ from act_core.atlas import books
 from act_core.atlas.books import NAME, Booked, Change
 from act_core.atlas.final import Ended, final_update
 from act_core.atlas.instance import panda, server_of
+from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Update, UpdateAnswer, as_text
 from act_core.db import wishes
 from act_core.db.panda_models import PandaRow
+from act_core.errors import ActError
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import Panda
 from act_core.states import PandaState, Request
 
 BATCH = 1000
+HEARTBEAT, FIRST_PAUSE = "heartbeat", timedelta(seconds=10)
 _LONGEST = timedelta(minutes=30)
 
 
 async def due(rt: Runtime) -> Sequence[str]:
-    """One key, the server, while some job's time has come."""
+    """One key, the server, while some job's time has come and PanDA is not in trouble."""
+    if pauses(rt).lasts(HEARTBEAT, rt.now()):
+        return []
     first = await rt.read(_first_due, server_of(rt), rt.now())
     return [server_of(rt)] if first is not None else []
 
@@ -35,7 +40,8 @@ def _first_due(session: Session, server: str, now: datetime) -> int | None:
 
 
 def due_rows(session: Session, server: str, now: datetime) -> list[Booked]:
-    return books.picked(session, PandaRow.heartbeat_due_at <= now, PandaRow.server == server, limit=BATCH)
+    rows = books.picked(session, PandaRow.heartbeat_due_at <= now, PandaRow.server == server, limit=BATCH)
+    return books.with_reports(session, rows, {row.id for row in rows if row.state is PandaState.TOREPORT})
 
 
 def update_for(row: Booked, settings: Panda) -> Update:
@@ -106,7 +112,12 @@ async def heartbeat(rt: Runtime, server: str) -> Counts:
         return Counts()
     settings = rt.settings.app.panda
     updates = {row.panda_id: update_for(row, settings) for row in rows}
-    answers = await panda(rt).update_jobs_bulk(list(updates.values()))
+    try:
+        answers = await panda(rt).update_jobs_bulk(list(updates.values()))
+    except ActError:
+        pauses(rt).begin(HEARTBEAT, FIRST_PAUSE, rt.now())
+        raise
+    pauses(rt).end(HEARTBEAT)
     now = rt.now()
     changes = {
         row: after_report(row, answers[row.panda_id], now, settings.heartbeattime)

@@ -1,5 +1,6 @@
 """Values as PanDA and CRIC write them: numbers as text, and nothing in many spellings."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -7,6 +8,7 @@ from pydantic import BeforeValidator
 _NOTHING = frozenset({"", "NULL", "None", "null"})
 _YES = frozenset({"true", "1", "yes"})
 _NO = frozenset({"false", "0", "no"})
+LARGEST_WHOLE = 2**53  # beyond it, floating point counts wrong
 
 
 def present(value: object) -> object:
@@ -16,28 +18,41 @@ def present(value: object) -> object:
     return None if isinstance(value, str) and value in _NOTHING else value
 
 
+def clean(words: str) -> str:
+    """JSON can say half of a character (a lone surrogate), which can be neither stored nor sent."""
+    return words.encode("utf-8", "replace").decode()
+
+
 def whole(value: object) -> int | None:
-    """A whole number out of 8, 8.0, "8", "8.0"; None for nothing. Raises ValueError."""
+    """A whole number out of 8, 8.0, "8", "8.0"; None for nothing. Raises ValueError, also for an absurd one."""
     value = present(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, float | str):
-        try:
-            return int(value)
-        except (ValueError, OverflowError):
-            pass
-        try:
-            return int(float(value))
-        except (ValueError, OverflowError):
-            pass
-    raise ValueError(f"{_short(value)} is no number")
+    if value is None:
+        return None
+    number = _integer(value)
+    if number is None:
+        raise ValueError(f"{_short(value)} is no number")
+    if abs(number) > LARGEST_WHOLE:
+        raise ValueError(f"{_short(value)} is too large a number")
+    return number
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    with suppress(ValueError, OverflowError):
+        return int(value)
+    with suppress(ValueError, OverflowError):
+        return int(float(value))
+    return None
 
 
 def text(value: object) -> str | None:
     """Raises ValueError for lists, objects and truth values."""
     value = present(value)
-    if value is None or isinstance(value, str):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return clean(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise ValueError(f"{_short(value)} is no text")

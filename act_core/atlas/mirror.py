@@ -12,15 +12,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import NAME, Booked, Change
-from act_core.atlas.final import Ended, final_update
+from act_core.atlas.books import Booked, Change
+from act_core.atlas.final import Ended, final_update, gave_up
 from act_core.atlas.instance import server_of
 from act_core.atlas.joblog import publish
 from act_core.atlas.pilot_word import LARGEST, Heartbeat, parse_heartbeat
 from act_core.atlas.translate import HEARTBEAT, log_url
 from act_core.db import claims, wishes
 from act_core.db.attempts import Attempt
-from act_core.db.bulk import chunks
+from act_core.db.bulk import chunks, weight
 from act_core.db.models import CeJob
 from act_core.engine.fetch import result_dir
 from act_core.errors import BadInput
@@ -30,8 +30,10 @@ from act_core.settings.model import Settings
 from act_core.states import FINAL, PANDA_FINAL, CeState, PandaState, Request
 
 logger = log(__name__)
+MOST = 8 * 1024 * 1024  # bytes of reports in one transaction
 _WAITING = {CeState.SUBMITTED, CeState.HOLDING}
 _SAID = {PandaState.TOVALIDATE, PandaState.TOREPORT}  # an earlier piece of news told the attempt's end
+_ONCE_MORE = {Request.RESUBMIT.value, Request.RERUN.value}
 _OVER = {CeState.FINISHING, CeState.FINISHED}
 
 
@@ -59,6 +61,8 @@ def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, no
         return Heard()
     if row is None or row.state in PANDA_FINAL or row.state in _SAID:
         return Heard(wish=Request.CLEAN if state is CeState.FAILED else clean)
+    if attempt.request in _ONCE_MORE and row.state is not PandaState.TOKILL:
+        return Heard()  # the end of that wish, granted or not, is news again
     if state in FINAL:
         return Heard(_ended(attempt, state, row, home, settings, now), clean)
     if row.state is PandaState.TOKILL:
@@ -104,7 +108,12 @@ def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Se
     columns: dict[str, Any] = {"report": report, "node": attempt.node, "ended_at": attempt.ended_at or now}
     if outcome == "finished" and home.heartbeat:
         files = [asdict(file) for file in home.heartbeat.outputs]
-        columns |= {"outputs": json.dumps(files), "check_due_at": now, "wanted": "transferring", "checks": 0}
+        columns |= {
+            "outputs": json.dumps(files, ensure_ascii=False),
+            "check_due_at": now,
+            "wanted": "transferring",
+            "checks": 0,
+        }
         return Change(PandaState.TOVALIDATE, columns)
     return Change(PandaState.TOREPORT, columns | {"heartbeat_due_at": now, "error": None if good else error})
 
@@ -132,16 +141,16 @@ def read_home(directory: Path, panda_id: int) -> Home:
 
 
 async def on_news(rt: Runtime, rows: Sequence[Attempt]) -> Counts:
-    """Attempts moved: tell their PanDA jobs, in one transaction for all of them."""
+    """Attempts moved: tell their PanDA jobs, as many in one transaction as it can hold."""
     jobs = await rt.read(_full, [attempt.id for attempt in rows])
     booked = await rt.read(books.by_app_job_ids, server_of(rt), [job.app_job_id for job in jobs.values()])
-    homes = await asyncio.to_thread(_homes, rt.settings, jobs, booked)
-    now = rt.now()
-    news = {
-        job_id: heard(job, booked.get(job.app_job_id), homes.get(job_id, Home()), rt.settings, now)
-        for job_id, job in jobs.items()
-    }
-    return await rt.write(_write, rows, jobs, booked, news, now)
+    counts, left = Counts(), [attempt for attempt in rows if attempt.id in jobs]
+    while left:
+        now = rt.now()
+        news = await asyncio.to_thread(_news, rt.settings, [jobs[attempt.id] for attempt in left], booked, now)
+        counts += await rt.write(_write, left[: len(news)], jobs, booked, news, now)
+        left = left[len(news) :]
+    return counts
 
 
 def _full(session: Session, ids: Sequence[int]) -> dict[int, CeJob]:
@@ -152,17 +161,45 @@ def _full(session: Session, ids: Sequence[int]) -> dict[int, CeJob]:
     return found
 
 
-def _homes(settings: Settings, jobs: Mapping[int, CeJob], booked: Mapping[str, Booked]) -> dict[int, Home]:
-    """Read what came home, and publish the logs; files are touched outside of any transaction."""
-    homes: dict[int, Home] = {}
-    for job_id, job in jobs.items():
-        row = booked.get(job.app_job_id)
-        if row is None or job.state not in (CeState.DONE.value, CeState.DONEFAILED.value):
-            continue
-        directory = result_dir(settings, job.app, job.app_job_id, job.attempt, job.created)
-        homes[job_id] = read_home(directory, row.panda_id)
-        publish(settings, directory, job.created, row.queue, row.panda_id)
-    return homes
+def _news(settings: Settings, jobs: Sequence[CeJob], booked: Mapping[str, Booked], now: datetime) -> dict[int, Heard]:
+    """What their news mean: of the first ones, as many as one transaction can hold. Here files are touched."""
+    found: dict[int, Heard] = {}
+    size = 0
+    for job in jobs:
+        found[job.id] = _heard_safely(settings, job, booked.get(job.app_job_id), now)
+        change = found[job.id].change or Change()
+        size += weight(change.columns.values())
+        if size > MOST:
+            break
+    return found
+
+
+def _heard_safely(settings: Settings, job: CeJob, row: Booked | None, now: datetime) -> Heard:
+    """A job over which we stumble fails alone, in PanDA, with the reason; if it is not over, it goes on."""
+    try:
+        return heard(job, row, _home(settings, job, row), settings, now)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as err:
+        logger.exception("a bug of ours: the news of attempt %d of %s", job.attempt, job.app_job_id)
+        if row is None or not _ends(job, row):
+            return Heard()
+        why = f"the tower does not understand what came of it: {type(err).__name__}: {err}"
+        columns = gave_up(row, why, settings.app.panda.schedulerid, now)
+        return Heard(Change(PandaState.TOREPORT, columns), Request.CLEAN if job.ce_clean_at is None else None)
+
+
+def _ends(job: CeJob, row: Booked) -> bool:
+    """Whether the PanDA job ends with this attempt."""
+    over = CeState(job.state) in FINAL and job.superseded_by is None and job.request not in _ONCE_MORE
+    return over and row.state not in PANDA_FINAL | _SAID
+
+
+def _home(settings: Settings, job: CeJob, row: Booked | None) -> Home:
+    """What came home, if the attempt is over; the logs are published."""
+    if row is None or job.state not in (CeState.DONE.value, CeState.DONEFAILED.value):
+        return Home()
+    directory = result_dir(settings, job.app, job.app_job_id, job.attempt, job.created)
+    publish(settings, directory, job.created, row.queue, row.panda_id)
+    return read_home(directory, row.panda_id)
 
 
 def _write(
@@ -173,20 +210,25 @@ def _write(
     news: Mapping[int, Heard],
     now: datetime,
 ) -> Counts:
-    changes = {booked[jobs[i].app_job_id]: said.change for i, said in news.items() if said.change}
+    """What has changed since it was read, attempt or PanDA job, keeps its news and is heard again."""
+    fresh = _unchanged(session, {job_id: jobs[job_id] for job_id in news})
+    changes = {booked[jobs[i].app_job_id]: change for i in fresh if (change := news[i].change)}
     settled = books.settle(session, changes, now)
-    stale = (
-        set(changes) - set(settled.written) - set(settled.illegal)
-    )  # a heartbeat came between: the news stay, and are heard again
-    told = [attempt for attempt in rows if attempt.id in jobs and _row_of(attempt, booked) not in stale]
+    stale = set(changes) - set(settled.written) - set(settled.illegal)  # a heartbeat came between
+    told = [attempt for attempt in rows if attempt.id in fresh and booked.get(attempt.app_job_id) not in stale]
     for request in (Request.FETCH, Request.CLEAN):
-        wanted = [attempt.app_job_id for attempt in told if news[attempt.id].wish is request]
-        if wanted:
-            wishes.wish(session, NAME, wanted, request, now)
+        wishes.wish_of(session, [attempt.id for attempt in told if news[attempt.id].wish is request], request, now)
     claims.hear(session, told)
     moved = Counts(to.value for row in settled.written if (to := changes[row].to))
     return settled.counts() + Counts({f"panda {state}": n for state, n in moved.items()})
 
 
-def _row_of(attempt: Attempt, booked: Mapping[str, Booked]) -> Booked | None:
-    return booked.get(attempt.app_job_id)
+def _unchanged(session: Session, jobs: Mapping[int, CeJob]) -> set[int]:
+    """Those that nobody has moved since, and of which nobody wants anything else: locked until we are through."""
+    found: set[int] = set()
+    for chunk in chunks(sorted(jobs)):
+        rows = session.execute(
+            select(CeJob.id, CeJob.version, CeJob.request).where(CeJob.id.in_(chunk)).with_for_update()
+        )
+        found |= {row.id for row in rows if (row.version, row.request) == (jobs[row.id].version, jobs[row.id].request)}
+    return found

@@ -22,6 +22,7 @@ from act_core.errors import ActError, ConfigError, OutcomeUnknown, ProtocolError
 from act_core.settings.model import Panda, Settings
 
 SHARD = 100  # jobs in one bulk call
+UNHEARD = 12  # pieces of it in a row that PanDA does not take: it is not the reports' fault
 NO_JOBS = "No jobs in PanDA"
 _EMPTY_STATISTICS = "Database failure"  # what a server without any job answers
 
@@ -114,11 +115,30 @@ class PandaV1:
     async def update_jobs_bulk(self, updates: Collection[Update]) -> Mapping[int, UpdateAnswer]:
         if len({update.job_id for update in updates}) != len(updates):
             raise ActError("two updates of the same job in one call")
-        return await _all(self._update, _shards(list(updates)), self._not_answered)
+        return await _all(self._update_in_pieces, _shards(list(updates)), self._not_answered)
 
     @staticmethod
     def _not_answered(updates: Sequence[Update], err: ActError) -> Mapping[int, UpdateAnswer]:
         return {update.job_id: UpdateAnswer(Outcome.LATER, message=str(err)) for update in updates}
+
+    async def _update_in_pieces(self, updates: Sequence[Update]) -> Mapping[int, UpdateAnswer]:
+        """One report that PanDA cannot take would starve its neighbours: it is found by halving."""
+        answers: dict[int, UpdateAnswer] = {}
+        waiting, unheard, trouble = [updates], 0, ActError("not sent")
+        while waiting:
+            piece = waiting.pop()
+            try:
+                answers |= await self._update(piece)
+                unheard = 0
+            except ActError as err:
+                unheard, trouble = unheard + 1, err
+                if not isinstance(err, ProtocolError) or unheard > UNHEARD:
+                    break
+                if len(piece) > 1:
+                    waiting += [piece[1::2], piece[::2]]  # not left and right: bad reports come side by side
+        if not answers:
+            raise trouble
+        return {**self._not_answered(updates, trouble), **answers}
 
     async def _update(self, updates: Sequence[Update]) -> Mapping[int, UpdateAnswer]:
         method = "pilot/update_jobs_bulk"

@@ -6,12 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from act_core.atlas.lenient import present, text, whole
+from act_core.atlas.lenient import clean, present, text, whole
 from act_core.atlas.reports import Update
 from act_core.errors import BadInput
 
-LARGEST = 64 * 1024 * 1024  # characters
-MOST_FILES = 100_000
+LARGEST = 16 * 1024 * 1024  # characters of the file
+MOST_FILES, LONGEST_NAMES = 10_000, 1024 * 1024  # outputs, and the characters of all their names
+# Characters as JSON. A PanDA job's row is written in one statement, of which MariaDB takes 16 MB with all its escapes.
+LONGEST: Mapping[str, int] = {
+    "meta_data": 2 * 1024 * 1024,
+    "job_output_report": 1024 * 1024,
+    "stdout": 64 * 1024,
+    "corrupted_files": 64 * 1024,
+    "grid": 64 * 1024,
+}
 
 # legacy names that do not follow from ours, and what of a pilot's report is not its business here
 _RENAMED = {"xml": "job_output_report"}
@@ -56,6 +64,7 @@ class Heartbeat:
     started: float | None = None
     ended: float | None = None
     dropped: tuple[str, ...] = field(default=())  # names whose values could not be used
+    too_long: tuple[str, ...] = field(default=())  # names whose values were left out
 
 
 def parse_heartbeat(content: str, panda_id: int) -> Heartbeat:
@@ -71,13 +80,15 @@ def parse_heartbeat(content: str, panda_id: int) -> Heartbeat:
     if _soft(whole, said.get("jobId")) != panda_id:
         raise BadInput(f"heartbeat.json of job {panda_id} is about job {str(said.get('jobId'))[:40]!r}")
     fields, dropped = _fields(said)
+    too_long = tuple(name for name, most in LONGEST.items() if len(json.dumps(fields.get(name))) > most)
     return Heartbeat(
         finished=said.get("state") == "finished",
-        fields=fields,
+        fields={name: value for name, value in fields.items() if name not in too_long},
         outputs=_outputs(panda_id, said.get("xml")),
         started=_number(said.get("startTime")),
         ended=_number(said.get("endTime")),
         dropped=dropped,
+        too_long=too_long,
     )
 
 
@@ -118,7 +129,10 @@ def _outputs(panda_id: int, listed: object) -> tuple[Reported, ...]:
         raise BadInput(f"heartbeat.json of job {panda_id}: xml is not JSON: {err}") from err
     if not isinstance(files, dict) or len(files) > MOST_FILES:
         raise BadInput(f"heartbeat.json of job {panda_id}: xml is no list of files")
-    return tuple(_reported(panda_id, str(lfn), facts) for lfn, facts in files.items())
+    outputs = tuple(_reported(panda_id, clean(lfn), facts) for lfn, facts in files.items())
+    if sum(len(file.lfn) + len(file.url or "") for file in outputs) > LONGEST_NAMES:
+        raise BadInput(f"heartbeat.json of job {panda_id}: xml: the names of its files are too long")
+    return outputs
 
 
 def _reported(panda_id: int, lfn: str, facts: object) -> Reported:

@@ -1,11 +1,10 @@
 """CRIC into the tables: which PanDA queues there are, which of them are served, and by which CEs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from act_core.atlas.cric import Parsed, Queue, parse_queues
@@ -57,17 +56,15 @@ def _write(session: Session, parsed: Parsed, configured: Mapping[str, Site], now
     # an entry that cannot be read leaves what was last read of it in force
     kept = {name: Queue.model_validate(known[name].parsed) for name in parsed.unreadable & set(known)}
     ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), CRIC, now)
-    new: list[dict[str, Any]] = []
-    changed = 0
-    for name, queue in parsed.queues.items():
-        values = _columns(queue, parsed.raw[name], now)
-        row = known.get(name)
-        if row is None:
-            new.append({"name": name, "modified": now, **values})
-            continue
-        changed += row.parsed != values["parsed"]
-        for column, value in values.items():
-            setattr(row, column, value)
+    wanted = {name: _columns(queue, parsed) for name, queue in parsed.queues.items()}
+    new = [{"name": name, "seen_at": now, "modified": now, **wanted[name]} for name in wanted.keys() - known.keys()]
+    seen = sorted(wanted.keys() & known.keys())
+    changed = sum(known[name].parsed != wanted[name]["parsed"] for name in seen)
+    for name in seen:
+        _change(known[name], wanted[name], now)
+    for names in chunks(seen):
+        saw = update(PandaQueue).where(PandaQueue.name.in_(names)).values(seen_at=now)
+        session.execute(saw.execution_options(synchronize_session=False))
     for name in set(known) - set(parsed.queues) - set(kept):
         known[name].served, known[name].why = False, "CRIC names it no longer"
     for chunk in chunks(new):
@@ -76,12 +73,18 @@ def _write(session: Session, parsed: Parsed, configured: Mapping[str, Site], now
     return Counts({"queues": len(parsed.queues), "served": served, "new": len(new), "changed": changed})
 
 
-def _columns(queue: Queue, raw: str, now: datetime) -> dict[str, Any]:
+def _columns(queue: Queue, parsed: Parsed) -> dict[str, Any]:
     return {
         "served": queue.served,
         "why": queue.why[:255] or None,
         "status": queue.status[:16],
-        "parsed": json.loads(queue.model_dump_json()),
-        "raw": raw,
-        "seen_at": now,
+        "parsed": parsed.stored[queue.name],
+        "raw": parsed.raw[queue.name],
     }
+
+
+def _change(row: PandaQueue, wanted: Mapping[str, Any], now: datetime) -> None:
+    """A row that says the same is not written."""
+    if any(getattr(row, column) != value for column, value in wanted.items()):
+        for column, value in {**wanted, "modified": now}.items():
+            setattr(row, column, value)

@@ -24,6 +24,7 @@ KEY = "storage"
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 _BAD = (Outcome.MISMATCH, Outcome.ABSENT)
 _LATER = (Outcome.UNREACHABLE, Outcome.FORBIDDEN)
+_DOUBTS = (*_BAD, *_LATER)
 
 
 async def due(rt: Runtime) -> Sequence[str]:
@@ -43,7 +44,7 @@ def _any_due(session: Session, server: str, now: datetime) -> bool:
 
 
 def _rows(session: Session, server: str, now: datetime) -> list[Booked]:
-    return books.picked(session, *_due(server, now), limit=BATCH)
+    return books.picked(session, *_due(server, now), limit=BATCH, texts=("outputs",))
 
 
 def wanted_of(row: Booked) -> list[Wanted]:
@@ -85,6 +86,8 @@ async def validate(rt: Runtime, _key: str) -> Counts:
     proxy = rt.settings.app.panda.proxy or voms.proxypath
     context = client_context(policy.cacert or voms.cacertdir, proxy)
     verdicts = await check(files, context=context, perhost=policy.perhost, timeout=policy.timeout)
+    doubtful = {row.id for row in rows if any(verdicts[file.url].outcome in _DOUBTS for file in wanted_of(row))}
+    rows = await rt.read(books.with_reports, rows, doubtful)
     now = rt.now()
     changes = {row: after_check(row, verdicts, now, policy.tries) for row in rows}
     settled = await rt.write(books.settle, changes, now)

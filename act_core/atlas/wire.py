@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from act_core.atlas.lenient import Text, Whole, csv, present, text, whole
+from act_core.atlas.lenient import LARGEST_WHOLE, Text, Whole, csv, present, text, whole
 from act_core.errors import BadInput
 
 SECRET_FIELDS = ("secrets", "pilotSecrets")
@@ -16,8 +16,8 @@ ANALYSIS = frozenset({"user", "panda"})
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@=~-]{0,254}")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,32}")
-_LARGEST_ID = 2**63 - 1
 _LARGEST_INT = 2**31 - 1
+LARGEST_JOB = 2 * 1024 * 1024  # characters for the pilot; the databases take 16 MB in one piece
 
 
 class MalformedJob(BadInput):
@@ -60,7 +60,7 @@ def _soft_number(value: object) -> int | None:
         return None
 
 
-def _identity(value: object, most: int) -> int | None:
+def _identity(value: object, most: int = LARGEST_WHOLE) -> int | None:
     number = _soft_number(value)
     return number if number is not None and 0 <= number <= most else None
 
@@ -98,7 +98,7 @@ class PandaJob(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    panda_id: Annotated[int, BeforeValidator(whole), Field(gt=0, le=_LARGEST_ID)] = Field(alias="PandaID")
+    panda_id: Annotated[int, BeforeValidator(whole), Field(gt=0)] = Field(alias="PandaID")
     attempt_nr: Annotated[int, _number(0), Field(ge=0, le=_LARGEST_INT)] = Field(default=0, alias="attemptNr")
     label: Annotated[str, BeforeValidator(_word)] = Field(alias="prodSourceLabel")
     cores: Annotated[int, BeforeValidator(_cores), Field(le=10_000)] = Field(default=1, alias="coreCount")
@@ -124,7 +124,7 @@ class PandaJob(BaseModel):
         raw = {str(key): value for key, value in job.items() if key not in SECRET_FIELDS}
         secrets = {key: SecretStr(str(job[key])) for key in SECRET_FIELDS if present(job.get(key)) is not None}
         try:
-            encode_for_pilot(raw)  # text that cannot be encoded can be neither kept nor sent
+            _must_fit(raw)
             files = {"inputs": _inputs(raw), "outputs": _outputs(raw)}
             return cls.model_validate(raw | files | {"raw": raw, "secrets": secrets})
         except ValidationError as err:
@@ -133,7 +133,7 @@ class PandaJob(BaseModel):
             why = f"{field}: {first['msg'].removeprefix('Value error, ')}"
         except ValueError as err:
             why = str(err)
-        panda_id, attempt_nr = _identity(raw.get("PandaID"), _LARGEST_ID), _identity(raw.get("attemptNr"), _LARGEST_INT)
+        panda_id, attempt_nr = _identity(raw.get("PandaID")), _identity(raw.get("attemptNr"), _LARGEST_INT)
         raise MalformedJob(panda_id, attempt_nr, why)
 
     @property
@@ -150,6 +150,12 @@ def encode_for_pilot(raw: Mapping[str, object], secrets: Mapping[str, SecretStr]
     """The text of `pandaJobData.out`: the flat job, url-encoded as the legacy server wrote it (None is `None`)."""
     shown = {key: secret.get_secret_value() for key, secret in (secrets or {}).items()}
     return urlencode({**raw, **shown})
+
+
+def _must_fit(raw: Mapping[str, object]) -> None:
+    """Text that cannot be encoded can be neither kept nor sent."""
+    if (length := len(encode_for_pilot(raw))) > LARGEST_JOB:
+        raise ValueError(f"{length} characters, more than {LARGEST_JOB}")
 
 
 def _inputs(raw: Mapping[str, object]) -> tuple[InFile, ...]:

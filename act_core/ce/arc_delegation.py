@@ -87,6 +87,8 @@ class Delegations:
     async def _renewed(self, wire: ArcConnection, base: str, known: str, now: datetime) -> str:
         """A CE that has forgotten the delegation makes it again under the same id."""
         answer = await wire.call("POST", f"{base}/delegations/{known}?action=renew", now, b"")
+        if answer.status >= 500:
+            raise Transient(f"the delegation is not renewed: the CE answers {answer.status} {answer.reason}")
         if answer.status != 201:
             return await self._new(wire, base, now)
         await self._put(wire, base, known, answer.body, now)

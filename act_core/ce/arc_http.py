@@ -55,13 +55,15 @@ class ArcConnection:
     def __init__(self, endpoint: str, ca: Path, proxy: Path, deadline: timedelta, calls: int, transfers: int) -> None:
         self.endpoint, self.ca, self.proxy = endpoint.rstrip("/"), ca, proxy
         self.seconds = deadline.total_seconds()
-        self._quick = aiohttp.ClientTimeout(total=self.seconds, sock_connect=CONNECT_S)
+        self.quick = aiohttp.ClientTimeout(total=self.seconds, sock_connect=CONNECT_S)
         self._patient = aiohttp.ClientTimeout(total=TRANSFER_S, sock_connect=CONNECT_S, sock_read=self.seconds)
         self.transfers = asyncio.Semaphore(transfers)
         self._calls = asyncio.Semaphore(calls)
         self._limit = calls + transfers
         self._renewing = asyncio.Lock()
         self._session: _Session | None = None
+        self.answers = 0  # the CE's own word, not that it has trouble
+        self.base = ""  # path of the REST version in use; empty: not asked yet
 
     async def credential(self, now: datetime) -> Credential:
         """Raises CredentialError for a proxy that is missing, open to others, or expired."""
@@ -84,7 +86,7 @@ class ArcConnection:
         connector = aiohttp.TCPConnector(
             ssl=context, limit=self._limit, keepalive_timeout=15, socket_factory=_quick_socket
         )
-        return _Session(aiohttp.ClientSession(connector=connector, timeout=self._quick), credential, mark)
+        return _Session(aiohttp.ClientSession(connector=connector, timeout=self.quick), credential, mark)
 
     async def _retire(self) -> None:
         """Requests under way go on; the last of them closes the session."""
@@ -124,7 +126,7 @@ class ArcConnection:
                     method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout or self._patient
                 ) as answer,
             ):
-                self._allowed(answer)
+                self._heard(answer)
                 if answer.status in _BUSY:
                     after = answer.headers.get("Retry-After", "")
                     again = f", to be asked again after {after[:40]}" if after else ""
@@ -134,7 +136,11 @@ class ArcConnection:
         except _ERRORS as err:
             raise self._verdict(err) from err
 
-    def _allowed(self, answer: aiohttp.ClientResponse) -> None:
+    def _heard(self, answer: aiohttp.ClientResponse) -> None:
+        self.answers += answer.status < 500
+        if answer.status == 404 and "Version" in (answer.reason or ""):
+            self.base = ""  # another release of the CE: the next call asks what it speaks
+            raise Transient(f"{self.endpoint} answers 404 {answer.reason}")
         if answer.status == 403:
             who = self._session.credential.subject if self._session else str(self.proxy)
             raise CredentialError(f"{self.endpoint} refuses {who}: {answer.reason}")
@@ -152,7 +158,7 @@ class ArcConnection:
         self, method: str, path: str, now: datetime, data: bytes | None = None, headers: Mapping[str, str] = JSON
     ) -> Answer:
         """An answer, read whole. Raises Transient, CredentialError, ProtocolError."""
-        async with self._calls, self.request(method, path, now, data, headers, self._quick) as answer:
+        async with self._calls, self.request(method, path, now, data, headers, self.quick) as answer:
             return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
 
     async def post_once(
@@ -171,7 +177,7 @@ class ArcConnection:
                 self._using(now) as client,
                 client.post(url, data=sent.stream(), headers=own, allow_redirects=False) as answer,
             ):
-                self._allowed(answer)
+                self._heard(answer)
                 _hurry(answer)
                 return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
         except _ERRORS as err:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from act_core.ce import arc_adl, arc_dialect, arc_submission
 from act_core.ce.arc_delegation import Delegations
+from act_core.ce.arc_facts import fresher
 from act_core.ce.arc_http import Answer, ArcConnection
 from act_core.ce.arc_transfer import fetch_job, put_files
 from act_core.ce.base import (
@@ -32,7 +33,7 @@ from act_core.ce.base import (
     Traits,
     key_belongs,
 )
-from act_core.ce.gathering import each
+from act_core.ce.gathering import answered, each
 from act_core.ce.registry import Place
 from act_core.errors import BadInput, ConfigError, CredentialError, ProtocolError, Transient
 from act_core.jobspec import InputFile, JobSpec
@@ -40,6 +41,7 @@ from act_core.jobspec import InputFile, JobSpec
 T = TypeVar("T")
 IDS = 5000  # in one request: A-REX cuts bodies at 1 MiB without a word
 DOCUMENTS = 500
+NAMELESS_FOR = timedelta(hours=1)  # a CE tells the names of jobs within seconds, but for those that it never tells
 Entry = Mapping[str, Any]
 UNKNOWN: Entry = {"status-code": "404", "reason": "Job not found"}
 
@@ -68,8 +70,8 @@ class ArcCe:
         self._wire = ArcConnection(
             place.site.endpoint, place.ca_dir, place.proxy, place.site.deadline, options.calls, options.transfers
         )
-        self._base = ""
         self._foreign: set[RemoteId] = set()
+        self._nameless: dict[RemoteId, datetime] = {}  # first listed then
         self._delegations = Delegations(place.state_dir / "delegations" / f"{place.name.replace('/', '_')}.json")
         self.traits = Traits(
             kind="arc-rest",
@@ -80,12 +82,16 @@ class ArcCe:
             restarts=True,
         )
 
+    @property
+    def answers(self) -> int:
+        return self._wire.answers
+
     def _now(self) -> datetime:
         return self._place.now()
 
     async def _path(self) -> str:
         """The base path of the REST version in use, asked for once."""
-        if not self._base:
+        if not self._wire.base:
             answer = await self._wire.call("GET", "/rest", self._now())
             self._expect(answer, 200)
             known = arc_dialect.versions(answer.body)
@@ -94,8 +100,8 @@ class ArcCe:
             if found is None:
                 spoken = ", ".join(known) or "no version"
                 raise ProtocolError(f"{self._wire.endpoint} speaks REST {spoken}, not {' or '.join(wanted)}")
-            self._base = f"/rest/{found}"
-        return self._base
+            self._wire.base = f"/rest/{found}"
+        return self._wire.base
 
     async def submit(
         self, specs: Mapping[SubmissionKey, JobSpec], deadline: datetime | None = None
@@ -135,7 +141,7 @@ class ArcCe:
                 return Refused("the CE does not know the job", for_good=True)
             return await put_files(self._wire, f"{base}/jobs/{job}", files[job], self._now)
 
-        return await each(files, put)
+        return await answered(files, put)
 
     async def list_mine(self, tower: TowerId, known: Container[RemoteId]) -> Listing:
         async with self._bounded():
@@ -146,13 +152,17 @@ class ArcCe:
             self._foreign.intersection_update(there)
             new = [job for job in there if job not in known and job not in self._foreign]
             mine: dict[RemoteId, SubmissionKey] = {}
-            nameless: list[RemoteId] = []
+            nameless: set[RemoteId] = set()
             for chunk in chunked(new, DOCUMENTS):  # what one chunk taught is kept when a later one fails
                 names = await self._names(base, chunk)
                 mine |= {job: SubmissionKey(name) for job, name in names.items() if name and key_belongs(name, tower)}
-                nameless += [job for job, name in names.items() if name is None]
+                nameless |= {job for job, name in names.items() if name is None}
                 self._foreign |= {job for job, name in names.items() if name is not None and job not in mine}
-        return Listing(mine, total=len(there), foreign=len(self._foreign), nameless=nameless)
+        self._nameless = {job: self._nameless.get(job, self._now()) for job in nameless}
+        # an older one is somebody else's; it is asked again all the same, as long as it is listed
+        young = {job: first for job, first in self._nameless.items() if self._now() - first < NAMELESS_FOR}
+        foreign = len(self._foreign) + len(nameless) - len(young)
+        return Listing(mine, total=len(there), foreign=foreign, nameless=young)
 
     async def _names(self, base: str, jobs: Collection[RemoteId]) -> dict[RemoteId, str | None]:
         """Names by id. Empty: it has none, so it is not ours; None: the CE does not tell it yet.
@@ -207,21 +217,8 @@ class ArcCe:
             entries = await self._manage(base, "info", ids, DOCUMENTS)
             known = {job: one for job, one in entries.items() if arc_dialect.code(one) != 404}
             facts = {job: arc_dialect.facts(arc_dialect.activity(one)) for job, one in known.items()}
-            late = [job for job, said in facts.items() if not said.complete]
-            return facts | await each(late, lambda job: self._fresh_facts(f"{base}/jobs/{job}", facts[job]))
-
-    async def _fresh_facts(self, path: str, late: Facts) -> Facts:
-        """What the control files say, where they tell of an end; else the document stands."""
-        said = {name: await self._control_file(path, name) for name in ("diag", "failed")}
-        local = await self._control_file(path, "local") if said["failed"].strip() else ""
-        fresh = arc_dialect.control_files(said["diag"], said["failed"], local)
-        return arc_dialect.together(fresh, late) if fresh.complete else late
-
-    async def _control_file(self, path: str, name: str) -> str:
-        answer = await self._wire.call("GET", f"{path}/diagnose/{name}", self._now())
-        if answer.status >= 500:
-            raise Transient(f"diagnose/{name}: the CE answers {answer.status} {answer.reason}")
-        return answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
+        late = {job: said for job, said in facts.items() if not said.complete}
+        return facts | await fresher(self._wire, base, late, self._now)
 
     async def fetch(self, wanted: Mapping[RemoteId, FetchPlan]) -> Mapping[RemoteId, Fetched | Gone | Refused]:
         base, limit = await self._path(), self._options.max_fetch_mb * 1024 * 1024
@@ -231,7 +228,7 @@ class ArcCe:
                 return Gone()
             return await fetch_job(self._wire, f"{base}/jobs/{job}", wanted[job], limit, self._now)
 
-        return await each(wanted, bring)
+        return await answered(wanted, bring)
 
     async def cancel(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
         return await self._ask("kill", ids)
@@ -277,9 +274,6 @@ class ArcCe:
 
     def _expect(self, answer: Answer, status: int) -> None:
         words = f"{self._wire.endpoint} answers {answer.status} {answer.reason}"
-        if answer.status == 404 and "Version" in answer.reason:
-            self._base = ""  # another release of the CE: the next call asks what it speaks
-            raise Transient(words)
         if answer.status >= 500:
             raise Transient(words)
         if answer.status != status:

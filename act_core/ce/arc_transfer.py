@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+import aiohttp
+
 from act_core.ce import arc_dialect
 from act_core.ce.arc_http import TRANSFER_S, ArcConnection
 from act_core.ce.base import Fetched, FetchPlan, Gone, Refused
+from act_core.ce.disk import BadFile, in_thread, opened, verdict
 from act_core.ce.gathering import each
 from act_core.ce.patterns import below, diagnosed, wanted
-from act_core.errors import ProtocolError, Transient
+from act_core.errors import DiskError, ProtocolError, Transient
 from act_core.jobspec import COMMIT_FILE, InputFile
 
 PIECE = 1 << 18
 MOST_FILES, DEEPEST = 20_000, 20
 LONGEST_NAME = 255  # bytes
-NO_DIRECTORY = "Not found"  # of a job that A-REX knows; of one that it does not know: "Job not found"
+# The reasons of a 404 that are A-REX's own. Any other one (of a proxy, of another release) says nothing of the job.
+NO_JOB, NO_FILE = "Job not found", "Not found"
 OCTETS = {"Content-Type": "application/octet-stream", "Accept": "*/*"}
 LISTED = {"Accept": "application/json"}
 Clock = Callable[[], datetime]
@@ -43,18 +47,42 @@ async def _put(wire: ArcConnection, job: str, file: InputFile, now: Clock) -> Re
     try:
         async with wire.transfers:
             with await asyncio.to_thread(_content, file) as data:
-                async with wire.request("PUT", path, now(), data, OCTETS) as answer:
+                # a text of ours is small: it has no more time than a call
+                patience = None if file.content is None else wire.quick
+                async with wire.request("PUT", path, now(), data, OCTETS, patience) as answer:
                     if answer.status == 200:
                         return None
-                    return Refused(f"{file.name}: {answer.status} {answer.reason}", for_good=answer.status == 404)
+                    raise _refusal(answer.status, answer.reason, file.name)
     except _NoFile as err:
         return Refused(f"{file.name}: {err}", for_good=True)
-    except (Transient, ProtocolError) as err:
-        return Refused(f"{file.name}: {err}", for_good=False)
+    except _Gone:
+        return Refused(f"{file.name}: 404 {NO_JOB}", for_good=True)
+    except _Refusal as err:
+        return Refused(str(err), for_good=False)
 
 
 class _NoFile(Exception):
     """What is to be uploaded is not there."""
+
+
+class _Gone(Exception):
+    """The CE does not know the job."""
+
+
+class _Refusal(Exception):
+    """The CE answers for this job, and not well. That may pass."""
+
+
+class _Unwanted(ProtocolError):
+    """What the CE has of this job is not taken, whenever it is asked."""
+
+
+def _refusal(status: int, reason: str | None, what: str) -> Exception:
+    """What an answer means that is not 200."""
+    if status == 404 and reason == NO_JOB:
+        return _Gone()
+    words = f"{what}: {status} {reason or ''}".rstrip()
+    return Transient(words) if status == 404 and reason != NO_FILE else _Refusal(words)
 
 
 def _content(file: InputFile) -> BinaryIO:
@@ -64,8 +92,11 @@ def _content(file: InputFile) -> BinaryIO:
     source = str(file.source)
     try:
         opened = os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    except (OSError, ValueError) as err:
-        raise _NoFile(f"{source}: {err.strerror if isinstance(err, OSError) else err}") from err
+    except ValueError as err:
+        raise _NoFile(f"{source}: {err}") from err
+    except OSError as err:
+        trouble = verdict(err)
+        raise (trouble if isinstance(trouble, DiskError) else _NoFile(str(trouble))) from err
     if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
         opened.close()
         raise _NoFile(f"{source} is not a file")
@@ -84,6 +115,7 @@ class _Fetch:
     found: set[str] = field(default_factory=set)
     size: int = 0
     seen: int = 0  # entries of listings
+    bare: bool = False  # the CE knows the job, and finds no session directory of it
 
     @property
     def fresh(self) -> Path:
@@ -93,26 +125,24 @@ class _Fetch:
         try:
             async with asyncio.timeout(TRANSFER_S):
                 return await self._all()
-        except Transient as err:
-            return Refused(str(err), for_good=False)
-        except ProtocolError as err:
-            return Refused(str(err), for_good=True)
+        except _Gone:
+            return Gone()
+        except (_Unwanted, _Refusal, BadFile) as err:
+            return Refused(str(err), for_good=isinstance(err, _Unwanted))
         except TimeoutError:
             return Refused(f"not fetched within {TRANSFER_S:.0f} s", for_good=False)
-        except OSError as err:
-            return Refused(f"{self.plan.directory}: {err.strerror}", for_good=False)
+        except (OSError, DiskError) as err:
+            raise DiskError(f"{self.plan.directory} cannot be written: {err}") from err
         finally:
             await asyncio.to_thread(shutil.rmtree, self.fresh, ignore_errors=True)
 
-    async def _all(self) -> Fetched | Gone | Refused:
+    async def _all(self) -> Fetched | Refused:
         await asyncio.to_thread(shutil.rmtree, self.fresh, ignore_errors=True)
         await asyncio.to_thread(self.fresh.mkdir, parents=True, exist_ok=True)
         listed = await self._list("", 0)
-        if listed is None:
-            return Gone()
         missing = [name for name in self.plan.declared if not name.endswith("/") and name not in listed]
         if missing:
-            return Refused(f"the payload left no {', '.join(missing[:5])}", for_good=True)
+            return Refused(f"the payload left no {', '.join(missing[:5])}", for_good=not self.bare)
         # by the path at home: where both lie in the same place, the CE's own file wins
         homes = {name: f"session/{quote(name)}" for name in listed}
         homes |= {home: f"diagnose/{quote(name)}" for name, home in diagnosed(self.plan.patterns)}
@@ -122,31 +152,35 @@ class _Fetch:
         await asyncio.to_thread(self._settle)
         return Fetched(len(self.found), self.size)
 
-    async def _list(self, directory: str, depth: int) -> list[str] | None:
-        """Wanted files below a directory; None: the CE does not know the job."""
+    async def _list(self, directory: str, depth: int) -> list[str]:
+        """Wanted files below a directory."""
         path = f"{self.job}/session" + (f"/{quote(directory)}" if directory else "")
         async with self.wire.transfers:
             answer = await self.wire.call("GET", path, self.now(), headers=LISTED)
-        if answer.status == 404:
-            return [] if directory or answer.reason == NO_DIRECTORY else None
+        if answer.status == 404 and answer.reason == NO_FILE:
+            self.bare = self.bare or not directory
+            return []
         if answer.status != 200:
-            raise Transient(f"listing {directory or '/'}: {answer.status} {answer.reason}")
-        files, directories = arc_dialect.listing(answer.body)
+            raise _refusal(answer.status, answer.reason, f"listing {directory or '/'}")
+        try:
+            files, directories = arc_dialect.listing(answer.body)
+        except ProtocolError as err:
+            raise _Refusal(str(err)) from err
         self.seen += len(files) + len(directories)
         if self.seen > MOST_FILES:
-            raise ProtocolError(f"more than {MOST_FILES} files and directories")
+            raise _Unwanted(f"more than {MOST_FILES} files and directories")
         prefix, patterns = f"{directory}/" if directory else "", (*self.plan.patterns, *self.plan.declared)
         found = [f"{prefix}{safe(name)}" for name in files if wanted(f"{prefix}{name}", patterns)]
         for name in directories:
             inner = f"{prefix}{safe(name)}"
             if depth < DEEPEST and below(inner, patterns):
-                found += await self._list(inner, depth + 1) or []
+                found += await self._list(inner, depth + 1)
         return [name for name in found if name != COMMIT_FILE]
 
     async def _bring(self, path: str, home: str) -> None:
         """One file; a control file that is not there is no error."""
         target = self.fresh / home
-        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
         async with (
             self.wire.transfers,
             self.wire.request("GET", f"{self.job}/{path}", self.now(), headers=OCTETS) as got,
@@ -154,14 +188,20 @@ class _Fetch:
             if got.status == 404 and path.startswith("diagnose/"):
                 return
             if got.status != 200:
-                raise Transient(f"{home}: {got.status} {got.reason}")
-            with await asyncio.to_thread(_create, target) as file:
-                async for piece in got.content.iter_chunked(PIECE):
-                    self.size += len(piece)
-                    if self.size > self.limit:
-                        raise ProtocolError(f"more than {self.limit} bytes")
-                    await asyncio.to_thread(file.write, piece)
+                raise _refusal(got.status, got.reason, home)
+            await self._keep(got, await opened(_create, target))
         self.found.add(home)
+
+    async def _keep(self, got: aiohttp.ClientResponse, file: BinaryIO) -> None:
+        try:
+            async for piece in got.content.iter_chunked(PIECE):
+                self.size += len(piece)
+                if self.size > self.limit:
+                    raise _Unwanted(f"more than {self.limit} bytes")
+                await in_thread(file.write, piece)
+        finally:
+            # it writes what is left; a cancelled one would never begin
+            await asyncio.shield(in_thread(file.close))
 
     def _settle(self) -> None:
         shutil.rmtree(self.plan.directory, ignore_errors=True)
@@ -169,13 +209,13 @@ class _Fetch:
 
 
 def safe(name: str) -> str:
-    """A name of one file or directory. Raises ProtocolError for one that leads elsewhere."""
+    """A name of one file or directory. Raises for one that leads elsewhere."""
     try:
         long = len(name.encode()) > LONGEST_NAME
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can carry and a file system cannot
         long = True
     if long or name in ("", ".", "..") or "/" in name or "\x00" in name:
-        raise ProtocolError(f"the CE lists a file named {name[:60]!r}")
+        raise _Unwanted(f"the CE lists a file named {name[:60]!r}")
     return name
 
 
@@ -185,5 +225,5 @@ def _create(path: Path) -> BinaryIO:
 
 
 async def fetch_job(wire: ArcConnection, job: str, plan: FetchPlan, limit: int, now: Clock) -> Fetched | Gone | Refused:
-    """Bring what is wanted of a job home. Raises CredentialError; every other trouble is this job's own."""
+    """Bring what is wanted of a job home. Raises what is not this job's own: Transient, CredentialError, DiskError."""
     return await _Fetch(wire, job, plan, limit, now).run()

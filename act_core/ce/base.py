@@ -116,6 +116,7 @@ class Traits:
     input_patience: timedelta = timedelta(minutes=10)  # the CE fails a job whose inputs have not come by then
     batch: int = 100  # jobs in one submission
     restarts: bool = False  # can continue a failed stage-in or stage-out
+    together: int = 1  # jobs in one call of `fetch` and `put_inputs`: the quick ones of a call wait for the slow ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,30 +130,40 @@ class OutcomeLost:
 class Listing:
     """A complete list of a CE's jobs under our identity.
 
-    `mine`: jobs of this tower that were not known; `nameless`: ids whose name the CE does not tell yet.
-    A listing with nameless jobs is no proof of absence.
+    `mine`: jobs of this tower that were not known; `nameless`: ids whose name the CE does not tell yet, with the time
+    at which they were first listed.
     """
 
     mine: Mapping[RemoteId, SubmissionKey]
     total: int
     foreign: int
-    nameless: Collection[RemoteId] = field(default=())
+    nameless: Mapping[RemoteId, datetime] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         return not self.nameless
 
+    def complete_since(self, intent: datetime) -> bool:
+        """Whether absence from it says something of a job that was sent after `intent`: older ones are not it."""
+        return all(first < intent for first in self.nameless.values())
+
 
 class ComputingElement(Protocol):
     """One endpoint. All calls are bounded in time and chunked inside; answers are matched by id.
 
-    A missing key in an answer of `states`, `ended` and `details` means: the CE does not know this job. A call raises
-    only for the whole batch: `Transient` (did not happen, or can be repeated), `OutcomeUnknown` (`submit` only: the
-    request left, the answer was lost), `CredentialError`, `ProtocolError`.
+    A missing key in an answer of `states`, `ended` and `details` means: the CE does not know this job; in one of
+    `fetch` and `put_inputs`: it was not answered for. A call raises only for the whole batch: `Transient` (did not
+    happen, or can be repeated), `OutcomeUnknown` (`submit` only: the request left, the answer was lost),
+    `CredentialError`, `ProtocolError`, `DiskError` (`fetch` and `put_inputs` only: our own disk).
     """
 
     @property
     def traits(self) -> Traits: ...
+
+    @property
+    def answers(self) -> int:
+        """How many answers the CE has given so far, whatever they said; trouble of the server itself is none."""
+        ...
 
     async def submit(
         self, specs: Mapping[SubmissionKey, JobSpec], deadline: datetime | None = None
@@ -174,7 +185,9 @@ class ComputingElement(Protocol):
 
     async def states(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Seen]: ...
 
-    async def details(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Facts]: ...
+    async def details(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Facts]:
+        """What the CE says of them; of one whose newest documents cannot be read, what an older one says."""
+        ...
 
     async def fetch(self, wanted: Mapping[RemoteId, FetchPlan]) -> Mapping[RemoteId, Fetched | Gone | Refused]: ...
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from act_core.errors import ActError
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -17,6 +19,17 @@ async def each(keys: Iterable[K], call: Callable[[K], Awaitable[V]]) -> dict[K, 
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
     return {key: task.result() for key, task in tasks.items()}
+
+
+async def answered(keys: Iterable[K], call: Callable[[K], Awaitable[V]]) -> dict[K, V]:
+    """The answers. A key whose call raised a verdict is left out; if there is no answer at all, it is raised."""
+    asked = list(dict.fromkeys(keys))
+    came = await asyncio.gather(*(call(key) for key in asked), return_exceptions=True)
+    errors = [one for one in came if isinstance(one, BaseException)]
+    for err in errors:
+        if len(errors) == len(asked) or not isinstance(err, ActError):
+            raise err
+    return {key: one for key, one in zip(asked, came, strict=True) if not isinstance(one, BaseException)}
 
 
 async def _run(call: Callable[[K], Awaitable[V]], key: K) -> V:

@@ -11,10 +11,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,8 +39,12 @@ from act_core.ce.base import (
 )
 from act_core.ce.local_files import JobDir
 from act_core.ce.registry import Place
+from act_core.errors import ConfigError, DiskError, Transient
 from act_core.jobspec import InputFile, JobSpec
 from act_core.states import CeState
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Options(BaseModel):
@@ -59,6 +63,7 @@ class LocalCe:
         self._slots = options.slots
         self._place = place
         self._children: list[subprocess.Popen[bytes]] = []
+        self.answers = 0
         self.traits = Traits(
             kind="local",
             two_phase=place.site.two_phase is not False,
@@ -66,12 +71,21 @@ class LocalCe:
             grace=timedelta(0),
             batch=place.site.batch or 100,
             restarts=True,
+            together=100,
         )
+
+    def check(self) -> None:
+        """Make the directory. Raises ConfigError where it can be none."""
+        try:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as err:
+            where = f"{self._place.where}: sites.{self._place.name}.options.root"
+            raise ConfigError(f"{where}: {self._root} cannot be made: {err.strerror}") from err
 
     async def submit(
         self, specs: Mapping[SubmissionKey, JobSpec], deadline: datetime | None = None
     ) -> Mapping[SubmissionKey, RemoteId | Refused | OutcomeLost]:
-        return await asyncio.to_thread(self._submit, specs, deadline)
+        return await self._in_thread(self._submit, specs, deadline)
 
     def _submit(
         self, specs: Mapping[SubmissionKey, JobSpec], deadline: datetime | None
@@ -88,11 +102,12 @@ class LocalCe:
                 answers[key] = Refused(f"{self._root}: {err.strerror}", for_good=False)
             else:
                 answers[key] = RemoteId(key)
-        self._advance()
+        with contextlib.suppress(OSError):  # the jobs are there: their ids must not be lost
+            self._advance()
         return answers
 
     async def put_inputs(self, files: Mapping[RemoteId, Collection[InputFile]]) -> Mapping[RemoteId, Refused | None]:
-        return await asyncio.to_thread(self._put_inputs, files)
+        return await self._in_thread(self._put_inputs, files)
 
     def _put_inputs(self, files: Mapping[RemoteId, Collection[InputFile]]) -> dict[RemoteId, Refused | None]:
         answers = {one: local_files.put(job, files[one]) for one, job in self._jobs(files)}
@@ -100,13 +115,13 @@ class LocalCe:
         return answers
 
     async def list_mine(self, tower: TowerId, known: Container[RemoteId]) -> Listing:
-        names = await asyncio.to_thread(local_files.names, self._root)
+        names = await self._in_thread(local_files.names, self._root)
         ours = {RemoteId(name): SubmissionKey(name) for name in names if key_belongs(name, tower)}
         mine = {job: key for job, key in ours.items() if job not in known}
         return Listing(mine, total=len(names), foreign=len(names) - len(ours))
 
     async def ended(self, ids: Container[RemoteId]) -> Mapping[RemoteId, Seen]:
-        return await asyncio.to_thread(self._ended, ids)
+        return await self._in_thread(self._ended, ids)
 
     def _ended(self, ids: Container[RemoteId]) -> dict[RemoteId, Seen]:
         self._advance()
@@ -116,30 +131,38 @@ class LocalCe:
         return {one: said for one, said in seen.items() if said.state in over}
 
     async def states(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Seen]:
-        return await asyncio.to_thread(self._states, ids)
+        return await self._in_thread(self._states, ids)
 
     def _states(self, ids: Collection[RemoteId]) -> dict[RemoteId, Seen]:
         self._advance()
         return {one: job.seen(self._place.now(), self.traits) for one, job in self._jobs(ids)}
 
     async def details(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Facts]:
-        return await asyncio.to_thread(lambda: {one: job.facts() for one, job in self._jobs(ids)})
+        return await self._in_thread(lambda: {one: job.facts() for one, job in self._jobs(ids)})
 
     async def fetch(self, wanted: Mapping[RemoteId, FetchPlan]) -> Mapping[RemoteId, Fetched | Gone | Refused]:
-        def work() -> dict[RemoteId, Fetched | Gone | Refused]:
-            found = dict(self._jobs(wanted))
-            return {one: local_files.bring(found[one], p) if one in found else Gone() for one, p in wanted.items()}
+        return await self._in_thread(self._fetch, wanted)
 
-        return await asyncio.to_thread(work)
+    def _fetch(self, wanted: Mapping[RemoteId, FetchPlan]) -> dict[RemoteId, Fetched | Gone | Refused]:
+        found = dict(self._jobs(wanted))
+        answers: dict[RemoteId, Fetched | Gone | Refused] = {}
+        for one, plan in wanted.items():
+            try:
+                answers[one] = local_files.bring(found[one], plan) if one in found else Gone()
+            except DiskError:
+                if not answers:
+                    raise
+                break  # what came home counts; the others are asked for again
+        return answers
 
     async def cancel(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
-        return await asyncio.to_thread(self._each, ids, lambda job: job.kill(self._locked))
+        return await self._in_thread(self._each, ids, lambda job: job.kill(self._locked))
 
     async def restart(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
-        return await asyncio.to_thread(self._each, ids, local_files.restart)
+        return await self._in_thread(self._each, ids, local_files.restart)
 
     async def clean(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
-        return await asyncio.to_thread(self._each, ids, local_files.remove)
+        return await self._in_thread(self._each, ids, local_files.remove)
 
     async def renew(self, credential: Credential) -> None:
         """Processes here read the proxy file itself."""
@@ -149,7 +172,16 @@ class LocalCe:
             running = sum(job.running() for _, job in self._jobs(map(RemoteId, local_files.names(self._root))))
             return Capacity(total_slots=self._slots, free_slots=max(0, self._slots - running), running=running)
 
-        return await asyncio.to_thread(work)
+        return await self._in_thread(work)
+
+    async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """File work of one call. Trouble with the directory is the CE's, and passes."""
+        try:
+            answer = await asyncio.to_thread(call, *args, **kwargs)
+        except OSError as err:
+            raise Transient(f"{self._root}: {err.strerror or err}") from err
+        self.answers += 1
+        return answer
 
     async def close(self) -> None:
         """Jobs go on; ended children are reaped."""
@@ -207,4 +239,6 @@ class LocalCe:
 
 def open_local(place: Place) -> LocalCe:
     """Entry point of the back end."""
-    return LocalCe(place, place.options(Options))
+    ce = LocalCe(place, place.options(Options))
+    ce.check()
+    return ce

@@ -5,15 +5,17 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from act_core.ce.base import Accepted, Facts, Fetched, FetchPlan, Refused, Seen, SubmissionKey, Traits
+from act_core.ce.disk import BadFile, verdict
 from act_core.ce.patterns import diagnosed, wanted
 from act_core.ce.registry import Place
+from act_core.errors import DiskError
 from act_core.jobspec import InputFile, JobSpec
 from act_core.processes import lives
 from act_core.states import CeState
@@ -243,18 +245,29 @@ def bring(job: JobDir, plan: FetchPlan) -> Fetched | Refused:
     copied |= {home: ours[name] for name, home in diagnosed(plan.patterns) if name in ours and ours[name].exists()}
     if outside := [home for home in copied if home.startswith("/") or ".." in home.split("/")]:
         return Refused(f"{outside[0]} is not below the job's directory", for_good=True)
-    size = 0
     try:
-        for home, source in copied.items():
-            (fresh / home).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, fresh / home)
-            size += (fresh / home).stat().st_size
-        fresh.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir(parents=True)
+        size = _copy(copied, fresh)
         shutil.rmtree(plan.directory, ignore_errors=True)
         fresh.rename(plan.directory)
-    except OSError as err:
-        return Refused(f"{plan.directory}: {err.strerror}", for_good=False)
+    except BadFile as err:
+        return Refused(str(err), for_good=False)
+    except (OSError, DiskError) as err:
+        raise DiskError(f"{plan.directory} cannot be written: {err}") from err
     return Fetched(len(copied), size)
+
+
+def _copy(files: Mapping[str, Path], directory: Path) -> int:
+    """Copy files to their names in a directory; returns the sum of their sizes. Raises DiskError or BadFile."""
+    size = 0
+    try:
+        for home, source in files.items():
+            (directory / home).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, directory / home)
+            size += (directory / home).stat().st_size
+    except OSError as err:
+        raise verdict(err) from err
+    return size
 
 
 def restart(job: JobDir) -> Accepted | Refused:

@@ -1,5 +1,6 @@
 """`act ces`: the computing elements."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
@@ -20,9 +21,10 @@ app = typer.Typer(help="List and show computing elements.", no_args_is_help=True
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
-def described(row: Ce, states: dict[str, int]) -> dict[str, Any]:
+def described(row: Ce, states: dict[str, int], back_ends: Collection[str]) -> dict[str, Any]:
     """A CE in words. `rests_until`: the breaker is open."""
     resting = row.retry_at is not None and row.retry_at > now()
+    health = "resting" if resting else "troubled" if row.failures else "well" if row.last_seen else "unseen"
     return {
         "name": row.name,
         "kind": row.kind,
@@ -31,7 +33,7 @@ def described(row: Ce, states: dict[str, int]) -> dict[str, Any]:
         "mode": row.mode,
         "mode_reason": row.mode_reason,
         "maxjobs": row.maxjobs,
-        "health": "resting" if resting else "troubled" if row.failures else "well" if row.last_seen else "unseen",
+        "health": health if row.kind in back_ends else "no back end",
         "rests_until": at(row.retry_at) if resting else None,
         "failures": row.failures,
         "trouble": row.trouble,
@@ -42,12 +44,13 @@ def described(row: Ce, states: dict[str, int]) -> dict[str, Any]:
 
 def all_described(db: Database, held: Settings) -> list[dict[str, Any]]:
     """Every CE with its jobs by state; the configured ones are entered first."""
-    db.write(ce_rows.sync_ces, held.arc.sites, "config", now())
+    db.write(ce_rows.enter_ces, held.arc.sites, ce_rows.CONFIG, now())
     jobs: dict[str, dict[str, int]] = {}
     for count in db.read(listing.counts):
         by_state = jobs.setdefault(count.ce, {})
         by_state[count.state.value] = by_state.get(count.state.value, 0) + count.n
-    return [described(row, jobs.get(row.name, {})) for row in db.read(ce_rows.all_ces)]
+    back_ends = kinds()
+    return [described(row, jobs.get(row.name, {}), back_ends) for row in db.read(ce_rows.all_ces)]
 
 
 SHOWN = tuple(state for state in CeState if state not in (CeState.VOID, CeState.TOSUBMIT))

@@ -1,13 +1,16 @@
 """`act config`: whether the configuration is good, what holds, and where it comes from."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from act_core.ce.registry import open_ce
+from act_core.cli.context import now
 from act_core.cli.out import fail, out, plain, print_json, table, warn
 from act_core.errors import ConfigError
-from act_core.settings import BadSettings, Loaded, load_settings
+from act_core.settings import BadSettings, Loaded, Settings, load_settings
 from act_core.settings.explain import explain, in_words
 
 app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
@@ -18,9 +21,10 @@ Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
 @app.command()
 def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = None, json: Json = False) -> None:
-    """Whether the tower would start with it. Exit 2 if not, with every problem's file and line."""
+    """Whether the tower would start with it, and know every CE. Exit 2 if not: every problem's file and line."""
     try:
         loaded = _load(context, arc_file, app_file)
+        asyncio.run(_open_all(loaded.settings))
     except ConfigError as err:
         if json:
             problems = list(err.problems) if isinstance(err, BadSettings) else [str(err)]
@@ -69,6 +73,22 @@ def _load(context: typer.Context, arc: Path | None, app_file: Path | None) -> Lo
     """With the files named here, else those named before the command (`act --arc-file F config …`)."""
     root = context.find_root().params
     return load_settings(arc or root.get("arc_file"), app_file or root.get("app_file"))
+
+
+async def _open_all(settings: Settings) -> None:
+    """Raises BadSettings: no such back end, or what it does not take."""
+    problems: list[str] = []
+    for name in settings.arc.sites:
+        try:
+            ce = open_ce(settings, name, now)
+        except BadSettings as err:
+            problems += err.problems
+        except ConfigError as err:
+            problems.append(str(err))
+        else:
+            await ce.close()
+    if problems:
+        raise BadSettings(problems)
 
 
 def _gist(loaded: Loaded) -> dict[str, Any]:

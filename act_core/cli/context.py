@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from act_core.cli.out import warn
-from act_core.db.session import Database
+from act_core.db.session import Database, make_directory
 from act_core.settings import Settings, load_settings
 
 _files: dict[str, Path | None] = {"arc": None, "app": None}
@@ -23,10 +23,11 @@ def files() -> list[str]:
 
 
 def settings() -> Settings:
-    """The settings; warnings go to stderr."""
+    """The settings; warnings go to stderr. The state directory is there, or ConfigError."""
     loaded = load_settings(_files["arc"], _files["app"])
     for warning in loaded.warnings:
         warn(warning)
+    make_directory(loaded.settings.state_dir, "$ACT_STATE_DIR")
     return loaded.settings
 
 

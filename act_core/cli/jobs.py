@@ -115,31 +115,22 @@ def _print_story(told: dict[str, Any]) -> None:
         out.print(
             f"\nattempt {attempt['attempt']}: [bold]{attempt['state']}[/bold] at {attempt['ce'] or '(no CE yet)'}"
         )
-        for key in (
-            "key",
-            "remote_id",
-            "native_state",
-            "wish",
-            "exit_code",
-            "wall_s",
-            "cpu_s",
-            "node",
-            "error",
-            "outputs",
-        ):
+        for key in SHOWN:
             if attempt[key] is not None:
                 out.print(f"  {key:12} {attempt[key]}", highlight=False)
         for event in attempt["events"]:
             out.print(f"  [dim]{event['at']}[/dim] {event['from']} → {event['to']}  {event['reason']}", highlight=False)
 
 
-def _wish(ids: list[str], request: Request, of: str, json: bool, release: bool = False) -> None:
+def _wish(ids: list[str], request: Request, of: str, json: bool, *, release: bool = False, force: bool = False) -> None:
     with database() as db:
+        at = db.clock()
         found = db.read(listing.jobs, Filter(ids=tuple(ids), app=of), 100_000)
         named = {one for row in found for one in (row.app_job_id, row.submission_key, row.remote_id)}
-        answers = dict(db.write(wishes.wish, of, [row.app_job_id for row in found], request, now()))
+        jobs = [row.app_job_id for row in found]
+        answers = dict(db.write(wishes.wish, of, jobs, request, at, force=force))
         if release:
-            db.write(wishes.release, of, [row.app_job_id for row in found], now())
+            db.write(wishes.release, of, jobs, at)
     missing = [one for one in ids if one not in named]
     if json:
         print_json(answers | dict.fromkeys(missing, "unknown"))
@@ -148,6 +139,8 @@ def _wish(ids: list[str], request: Request, of: str, json: bool, release: bool =
             out.print(f"{one}: {answer}")
     if missing:
         raise BadInput(f"no open job of {of} with id {', '.join(missing)}")
+    if any(answer.startswith(wishes.REFUSED) for answer in answers.values()):
+        raise typer.Exit(1)
 
 
 Of = Annotated[str, typer.Option("--app", help="the application that the jobs belong to")]
@@ -167,14 +160,21 @@ def fetch(ids: Ids, of: Of = NAME, json: Json = False) -> None:
 
 @app.command()
 def rerun(ids: Ids, of: Of = NAME, json: Json = False) -> None:
-    """Let the CE restart failed jobs where they failed."""
+    """Let the CE restart failed jobs where they failed. Exit 1: some are refused."""
     _wish(ids, Request.RERUN, of, json)
 
 
 @app.command()
-def resubmit(ids: Ids, of: Of = NAME, json: Json = False) -> None:
-    """Make new attempts; what still lives is killed first."""
-    _wish(ids, Request.RESUBMIT, of, json)
+def resubmit(
+    ids: Ids,
+    of: Of = NAME,
+    force: Annotated[
+        bool, typer.Option("--force", help="lost jobs, too: their CE may still run them, so that they may run twice")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make new attempts; what still lives is killed first. Exit 1: some are refused."""
+    _wish(ids, Request.RESUBMIT, of, json, force=force)
 
 
 @app.command()

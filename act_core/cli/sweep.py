@@ -24,10 +24,9 @@ ORDER = ("fetch-jobs", "translate", "submit", "sweep-status", "fetch-validate", 
 def bootstrap(json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
     """Make or upgrade the state tables. Drops nothing; can be repeated."""
     held = settings()
-    held.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with database(held) as db:
         made = make_tables(db, now())
-        db.write(ces.sync_ces, held.arc.sites, "config", now())
+        db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now())
         where = db.engine.url.render_as_string(hide_password=True)
     if json:
         print_json({"tower": made.tower, "schema": made.now, "before": made.before, "database": where})
@@ -72,6 +71,7 @@ async def _sweep(held: Settings, stage: str, keys: list[str], until_idle: bool, 
     end = time.monotonic() + timeout
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     async with Tower(Runtime.open(held)) as tower:
+        tower.rt.lasting = False
         with Progress(*columns, console=err, transient=True) as progress:
             task = progress.add_task("")
             while True:

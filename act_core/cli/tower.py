@@ -46,7 +46,6 @@ def _detached(held: Settings, port: int) -> None:
     if standing(held):
         raise ConfigError(f"a tower is up in {held.state_dir} already: `act status`, `act down`")
     log = held.state_dir / "up.log"
-    held.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [sys.executable, "-m", "act_core.cli", *files(), "up", "--port", str(port)]
     with log.open("ab") as file:
         child = subprocess.Popen(  # noqa: S603 - our own command

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from act_core.db.attempts import new_key
+from act_core.db.bulk import portions
 from act_core.db.models import CeJob, Description, Placement, PlacementCe
 from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
@@ -48,14 +49,14 @@ def placement(session: Session, ces: Collection[str], now: datetime) -> int:
 
 
 def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: datetime) -> dict[str, str]:
-    """Insert first attempts; returns app_job_id → submission key. A job that exists already raises IntegrityError."""
+    """Insert first attempts; returns app_job_id → submission key. A job that exists already raises IntegrityError.
+
+    Raises BadInput for a description that is too large for any statement.
+    """
     if not jobs:
         return {}
     places = {ces: placement(session, ces, now) for ces in {job.ces for job in jobs}}
-    ids = session.scalars(
-        insert(Description).returning(Description.id, sort_by_parameter_order=True),
-        [{"spec": job.spec.model_dump_json(exclude_defaults=True), "created": now} for job in jobs],
-    ).all()
+    ids = _describe(session, jobs, now)
     rows = [
         {
             "app": job.app,
@@ -77,3 +78,11 @@ def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: date
     ]
     session.execute(insert(CeJob), rows)
     return {str(row["app_job_id"]): str(row["submission_key"]) for row in rows}
+
+
+def _describe(session: Session, jobs: Sequence[NewJob], now: datetime) -> list[int]:
+    """The ids of the jobs' descriptions, in the jobs' order."""
+    made = insert(Description).returning(Description.id, sort_by_parameter_order=True)
+    rows = ((job.app_job_id, {"spec": job.spec.model_dump_json(exclude_defaults=True), "created": now}) for job in jobs)
+    batches = portions(session, rows, lambda name: f"the description of job {name}")
+    return [one for batch in batches for one in session.scalars(made, [row for _, row in batch])]

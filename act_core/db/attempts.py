@@ -48,6 +48,7 @@ class Attempt:
     exit_code: int | None
     description_id: int
     created: datetime
+    released_at: datetime | None = None
 
 
 _J = CeJob
@@ -80,6 +81,7 @@ _COLUMNS = (
     _J.exit_code,
     _J.description_id,
     _J.created,
+    _J.released_at,
 )
 
 

@@ -10,12 +10,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from act_core.db.attempts import new_tower_id
 from act_core.db.models import Tower
-from act_core.db.session import Database, translated
+from act_core.db.session import Database
+from act_core.db.verdicts import FOREIGN, translated
 from act_core.errors import ConfigError
 from act_core.ids import TowerId
 
@@ -47,17 +48,23 @@ def newest() -> str:
 def bootstrap(db: Database, now: datetime) -> Bootstrapped:
     """Bring the tables to this version's schema. Raises ConfigError if the database is newer than this program."""
     try:
-        with db.engine.connect() as connection:
-            before = schema_of(connection)
-    except DBAPIError as err:
+        before = _upgraded(db)
+    except FOREIGN as err:
         raise translated(err) from err
+    return Bootstrapped(db.write(_tower, now), before, newest())
+
+
+def _upgraded(db: Database) -> str | None:
+    """The schema that was found; the newest is there now."""
+    with db.engine.connect() as connection:
+        before = schema_of(connection)
     config, known = _config(), {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if before is not None and before not in known:
         raise ConfigError(f"the database has schema {before!r}, newer than this program: upgrade act-flows first")
     with db.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    return Bootstrapped(db.write(_tower, now), before, newest())
+    return before
 
 
 def _tower(session: Session, now: datetime) -> TowerId:

@@ -4,42 +4,58 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from act_core.db.models import ERROR_LENGTH, Ce
 from act_core.settings.model import Breaker, Site
 
+CONFIG = "config"  # the origin of CEs that the configuration names
 _SEEN_EVERY = timedelta(seconds=30)  # last_seen of a CE that answers well is written no more often
 
 
-def sync_ces(session: Session, sites: Mapping[str, Site], origin: str, now: datetime) -> None:
-    """Make the rows of one origin say what it says. A CE that is no longer named goes offline; its jobs stay known."""
-    rows = {row.name: row for row in session.scalars(select(Ce))}
-    for name, site in sites.items():
-        wanted: dict[str, Any] = {
-            "endpoint": site.endpoint,
-            "kind": site.kind,
-            "origin": origin,
-            "maxjobs": site.maxjobs,
-        }
-        mode = "on" if site.status == "online" else "stop"
-        row = rows.get(name)
-        if row is None:
-            session.add(Ce(name=name, mode=mode, mode_owner=origin, failures=0, modified=now, **wanted))
+def enter_ces(session: Session, sites: Mapping[str, Site], origin: str, now: datetime) -> None:
+    """Enter CEs that have no row yet. Known ones stay as they are: the caller may hold a configuration of its own."""
+    known = set(session.scalars(select(Ce.name)))
+    for name in sorted(set(sites) - known):
+        site = sites[name]
+        try:
+            with session.begin_nested():
+                session.execute(
+                    insert(Ce).values(
+                        name=name, mode=_mode(site), mode_owner=origin, modified=now, **_named(site, origin)
+                    )
+                )
+        except IntegrityError:  # another process enters it in this moment
             continue
-        if row.mode_owner == origin or row.mode_owner is None:
-            wanted |= {"mode": mode, "mode_owner": origin, "mode_reason": None}
+
+
+def sync_ces(session: Session, sites: Mapping[str, Site], origin: str, now: datetime) -> None:
+    """Make the rows of one origin say what it says: only for who speaks for the whole tower.
+
+    A CE that is no longer named gets no new jobs until it is named again; its jobs stay known.
+    """
+    enter_ces(session, sites, origin, now)
+    for row in session.scalars(select(Ce)).all():
+        if row.name in sites:
+            wanted = _named(sites[row.name], origin)
+            if row.mode_owner in (None, origin, row.origin):  # else somebody decided for this one CE
+                wanted |= {"mode": _mode(sites[row.name]), "mode_owner": origin, "mode_reason": None}
+        elif row.origin == origin and row.mode == "on":
+            wanted = {"mode": "drain", "mode_owner": origin, "mode_reason": f"no longer named by {origin}"}
+        else:
+            continue
         if any(getattr(row, key) != value for key, value in wanted.items()):
-            session.execute(update(Ce).where(Ce.name == name).values(modified=now, **wanted))
-    for name, row in rows.items():
-        if name not in sites and row.origin == origin and row.mode == "on":
-            reason = f"no longer named by {origin}"
-            session.execute(
-                update(Ce)
-                .where(Ce.name == name)
-                .values(mode="drain", mode_owner=origin, mode_reason=reason, modified=now)
-            )
+            session.execute(update(Ce).where(Ce.name == row.name).values(modified=now, **wanted))
+
+
+def _named(site: Site, origin: str) -> dict[str, Any]:
+    return {"endpoint": site.endpoint, "kind": site.kind, "origin": origin, "maxjobs": site.maxjobs}
+
+
+def _mode(site: Site) -> str:
+    return "on" if site.status == "online" else "stop"
 
 
 def all_ces(session: Session) -> list[Ce]:

@@ -57,14 +57,16 @@ def _settle_chunk(session: Session, decisions: Mapping[Attempt, Decision], now: 
     locked = {
         row.id: row
         for row in session.execute(
-            select(CeJob.id, CeJob.version, CeJob.request, CeJob.request_at).where(CeJob.id.in_(ids)).with_for_update()
+            select(CeJob.id, CeJob.version, CeJob.request, CeJob.request_at, CeJob.released_at)
+            .where(CeJob.id.in_(ids))
+            .with_for_update()
         )
     }
     settled = Settled()
     changes: dict[Attempt, dict[str, Any]] = {}
     for attempt, decision in decisions.items():
         row = locked.get(attempt.id)
-        if row is None or row.version != attempt.version:
+        if row is None or row.version != attempt.version or (decision.successor and _released_since(attempt, row)):
             settled.stale.add(attempt.id)
             continue
         settled.written.add(attempt.id)
@@ -73,6 +75,10 @@ def _settle_chunk(session: Session, decisions: Mapping[Attempt, Decision], now: 
     update_rows(session, CeJob, {attempt.id: written for attempt, written in changes.items()})
     _record(session, {attempt: decisions[attempt] for attempt in changes}, now, actor)
     return settled
+
+
+def _released_since(attempt: Attempt, row: AnyRow) -> bool:
+    return attempt.released_at is None and row.released_at is not None
 
 
 def _changes(attempt: Attempt, decision: Decision, row: AnyRow, now: datetime) -> dict[str, Any]:
@@ -133,6 +139,21 @@ _INHERITED = (
 )
 
 
+def _heirs(decisions: Mapping[Attempt, Decision], locked: Mapping[int, AnyRow]) -> list[Attempt]:
+    """Attempts that are succeeded; a cancel or clean of the old one is heeded (rule 3).
+
+    Nothing follows what its application has released: it may have told of the end already.
+    """
+    return [
+        attempt
+        for attempt, decision in decisions.items()
+        if decision.successor
+        and attempt.superseded_by is None
+        and locked[attempt.id].released_at is None
+        and locked[attempt.id].request not in (Request.CANCEL.value, Request.CLEAN.value)
+    ]
+
+
 def _succeed(
     session: Session,
     decisions: Mapping[Attempt, Decision],
@@ -140,14 +161,8 @@ def _succeed(
     changes: dict[Attempt, dict[str, Any]],
     now: datetime,
 ) -> int:
-    """Insert the next attempts, each with a new key; a cancel or clean of the old one is heeded (rule 3)."""
-    heirs = [
-        attempt
-        for attempt, decision in decisions.items()
-        if decision.successor
-        and attempt.superseded_by is None
-        and locked[attempt.id].request not in (Request.CANCEL.value, Request.CLEAN.value)
-    ]
+    """Insert the next attempts, each with a new key."""
+    heirs = _heirs(decisions, locked)
     if not heirs:
         return 0
     wanted = (CeJob.id, *(getattr(CeJob, name) for name in _INHERITED))
@@ -164,6 +179,8 @@ def _succeed(
                 "attempt": heir.attempt + 1,
                 "attempts_left": max(0, heir.attempts_left - (1 if decisions[heir].costs_attempt else 0)),
                 "submission_key": key,
+                "tries": changes[heir].get("tries", 0),
+                "due_at": changes[heir].get("due_at"),
                 "state": CeState.TOSUBMIT.value,
                 "state_since": now,
                 "created": now,

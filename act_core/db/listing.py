@@ -41,8 +41,10 @@ def _where(wanted: Filter, table: Any) -> list[ColumnElement[bool]]:
 
 
 def jobs(session: Session, wanted: Filter, limit: int) -> Sequence[CeJob]:
-    """Matching attempts, the newest first."""
-    return session.scalars(select(CeJob).where(*_where(wanted, CeJob)).order_by(CeJob.id.desc()).limit(limit)).all()
+    """Matching attempts, the newest first: by creation, then id."""
+    # Found by id, which an index holds: several transactions at once take their ids in another order than their time.
+    found = session.scalars(select(CeJob).where(*_where(wanted, CeJob)).order_by(CeJob.id.desc()).limit(limit))
+    return sorted(found, key=lambda job: (job.created, job.id), reverse=True)
 
 
 def resting(session: Session, wanted: Filter, limit: int) -> Sequence[CeJobArchive]:

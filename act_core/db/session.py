@@ -4,23 +4,23 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from act_core.errors import ConfigError, Transient
+from act_core.db.clock import Clock
+from act_core.db.verdicts import FOREIGN, again, translated
+from act_core.errors import ConfigError
 from act_core.settings.model import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-RETRIED = {1205, 1213, 1020}  # lock wait, deadlock, record changed since last read
 TRIES = 5
-UNREACHABLE = {2002, 2003, 2006, 2013, 1040, 1053, 1927}
-DENIED = {1044, 1045, 1049, 1698}
 
 
 def engine_url(settings: Settings) -> URL:
@@ -33,11 +33,21 @@ def engine_url(settings: Settings) -> URL:
     return URL.create("mysql+pymysql", db.user, password, db.host, db.port, db.name, query)
 
 
+def make_directory(path: Path, named_by: str) -> None:
+    """Raises ConfigError for a place where there can be none; `named_by`: where the operator names another."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as err:
+        raise ConfigError(
+            f"{path}: no directory can be made there: {err.strerror}; name another by {named_by}"
+        ) from err
+
+
 def open_engine(settings: Settings) -> Engine:
     """An engine whose transactions begin as each database needs it."""
     db, url = settings.arc.db, engine_url(settings)
     if db.type == "sqlite":
-        settings.sqlite_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(settings.sqlite_file.parent, "db.file" if db.file else "$ACT_STATE_DIR")
         engine = create_engine(url, connect_args={"timeout": 10, "check_same_thread": False}, pool_size=db.pool)
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
@@ -79,10 +89,16 @@ def _mysql_connect(connection: Any, _record: Any) -> None:
 
 
 class Database:
-    """The state tables of one process. Thread-safe; every call is one short transaction."""
+    """The state tables of one process. Thread-safe; every call is one short transaction.
+
+    `threads`: for who asks from an event loop. As many as there are connections, and shared by all loops of the
+    process, so that nobody waits for a connection longer than for a thread.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.engine = open_engine(settings)
+        self.threads = ThreadPoolExecutor(settings.arc.db.pool, thread_name_prefix="act-db")
+        self._clock = Clock()
         self._writer = threading.Lock() if settings.arc.db.type == "sqlite" else None
 
     def write(self, fn: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -90,8 +106,8 @@ class Database:
         for attempt in range(1, TRIES + 1):
             try:
                 return self._locked(fn, *args, **kwargs)
-            except DBAPIError as err:
-                if attempt == TRIES or not _again(err):
+            except FOREIGN as err:
+                if attempt == TRIES or not again(err):
                     raise translated(err) from err
                 time.sleep(random.uniform(0.01, 0.05) * attempt**2)  # noqa: S311 - jitter
         raise AssertionError("unreachable")
@@ -114,37 +130,19 @@ class Database:
                 self.engine.connect().execution_options(act_reading=True) as connection,
                 Session(connection, expire_on_commit=False) as session,
             ):
+                self._clock.keep(session)
                 return fn(session, *args, **kwargs)
-        except DBAPIError as err:
+        except FOREIGN as err:
             raise translated(err) from err
 
     def clock(self) -> datetime:
-        """The database's own time: leases and deadlines of several machines agree on it."""
-        if self.engine.dialect.name == "sqlite":
-            return datetime.now(UTC)
-        found: datetime = self.read(lambda session: session.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one())
-        return found.replace(tzinfo=UTC)
+        """The database's own time, asked for now: leases and deadlines of several machines agree on it."""
+        return self.read(self._clock.look)
+
+    def now(self) -> datetime:
+        """The same, asked for once a minute; steps of this machine's clock do not show between."""
+        return self._clock.now() or self.clock()
 
     def close(self) -> None:
+        self.threads.shutdown()
         self.engine.dispose()
-
-
-def _again(err: DBAPIError) -> bool:
-    return bool(err.orig and err.orig.args and err.orig.args[0] in RETRIED)
-
-
-def translated(err: DBAPIError) -> Exception:
-    """The verdict on a database's error."""
-    code = err.orig.args[0] if err.orig and err.orig.args else None
-    words = f"database: {err.orig}"
-    if code in DENIED:
-        return ConfigError(f"{words}; check the db section of aCTConfigARC.yaml")
-    if code in UNREACHABLE or code in RETRIED or err.connection_invalidated:
-        return Transient(words)
-    if isinstance(err, OperationalError) and "no such table" in words:
-        return ConfigError(f"{words}; run `act bootstrap`")
-    if code == 1146:
-        return ConfigError(f"{words}; run `act bootstrap`")
-    if isinstance(err, OperationalError) and ("locked" in words or "disk" in words or "readonly" in words):
-        return Transient(words)
-    return err

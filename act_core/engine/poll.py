@@ -8,22 +8,24 @@ from act_core.ce.base import ComputingElement, Facts, RemoteId, Seen
 from act_core.db import ces, queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Decision, Move, Stay
-from act_core.engine.settling import settle
+from act_core.engine.settling import after_absence, settle
+from act_core.errors import ActError
+from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.states import ENDED, CeState, Request, advances
 
+logger = log(__name__)
+CHUNK = 100
 # After our own restart a CE may still tell the old end for a while.
 RESTART_SETTLES = timedelta(seconds=15)
 
 
-def after_poll(attempt: Attempt, seen: Seen | None, now: datetime, patience: timedelta) -> Decision | None:
-    """What a complete answer means for one job; None: nothing to write."""
+def after_poll(
+    attempt: Attempt, seen: Seen | None, now: datetime, patience: timedelta, looked: datetime | None
+) -> Decision | None:
+    """What a complete answer means for one job; None: nothing to write. `looked`: when the one before it was."""
     if seen is None:
-        if attempt.absent_since is None:
-            return Stay({"absent_since": now})
-        if now - attempt.absent_since <= patience:
-            return None
-        return Move(CeState.LOST, f"the CE has not known it since {attempt.absent_since:%Y-%m-%d %H:%M:%S}")
+        return after_absence(attempt, now, patience, looked, {})
     moved = after_look(attempt, seen, now)
     if moved is None and attempt.absent_since is not None:
         return Stay({"absent_since": None})
@@ -69,13 +71,17 @@ def with_facts(move: Move, facts: Facts | None) -> Move:
 
 
 class _NotYet(Container[RemoteId]):
-    """All ids but the ones whose end is settled already."""
+    """All ids but the ones whose end is settled already; of these it remembers the ones that were asked for."""
 
     def __init__(self, seen: Collection[RemoteId]) -> None:
         self._seen = seen
+        self.still: set[RemoteId] = set()
 
     def __contains__(self, one: object) -> bool:
-        return one not in self._seen
+        if one not in self._seen:
+            return True
+        self.still.add(RemoteId(str(one)))
+        return False
 
 
 async def poll(rt: Runtime, ce: str) -> Counts:
@@ -88,7 +94,7 @@ async def poll(rt: Runtime, ce: str) -> Counts:
     full = row.next_poll_at is None or row.next_poll_at <= now
     counts = await _look(rt, ce, end)
     if full:
-        counts += await _ask_all(rt, ce, end)
+        counts += await _ask_all(rt, ce, end, row.next_poll_at and row.next_poll_at - interval)
     pause = rt.settings.arc.jobs.checkmintime
     await rt.write(ces.next_looks, ce, now + pause, now + interval if full else None)
     return counts
@@ -97,7 +103,9 @@ async def poll(rt: Runtime, ce: str) -> Counts:
 async def _look(rt: Runtime, ce: str, end: ComputingElement) -> Counts:
     """The fresh list of ended jobs."""
     memory = rt.memory(ce).ended_seen
-    over = await end.ended(_NotYet(memory))
+    new = _NotYet(memory)
+    over = await end.ended(new)
+    memory &= new.still  # what the CE lists no more need not be known
     if not over:
         return Counts()
     now = rt.now()
@@ -113,7 +121,7 @@ async def _look(rt: Runtime, ce: str, end: ComputingElement) -> Counts:
     return counts
 
 
-async def _ask_all(rt: Runtime, ce: str, end: ComputingElement) -> Counts:
+async def _ask_all(rt: Runtime, ce: str, end: ComputingElement, looked: datetime | None) -> Counts:
     jobs = await rt.read(queries.living, ce)
     if not jobs:
         return Counts()
@@ -122,21 +130,30 @@ async def _ask_all(rt: Runtime, ce: str, end: ComputingElement) -> Counts:
     decisions = {
         attempt: decision
         for attempt in jobs
-        if attempt.remote_id and (decision := after_poll(attempt, seen.get(attempt.remote_id), now, patience))
+        if attempt.remote_id and (decision := after_poll(attempt, seen.get(attempt.remote_id), now, patience, looked))
     }
     return Counts(polled=len(jobs)) + await _settle_moves(rt, end, decisions)
 
 
 async def _settle_moves(rt: Runtime, end: ComputingElement, decisions: Mapping[Attempt, Decision]) -> Counts:
-    """Documents are asked for only of jobs that moved on."""
-    moved = [
-        attempt.remote_id
-        for attempt, decision in decisions.items()
-        if isinstance(decision, Move) and decision.to in ENDED and attempt.remote_id
-    ]
-    facts = await end.details(moved) if moved else {}
-    full: dict[Attempt, Decision] = {}
-    for attempt, decision in decisions.items():
-        known = facts.get(attempt.remote_id) if attempt.remote_id else None
-        full[attempt] = with_facts(decision, known) if isinstance(decision, Move) else decision
-    return await settle(rt, full, "poll")
+    """Documents are asked for only of jobs that have ended, a chunk at a time, so that a mass end comes through."""
+    ended = {a: move for a, move in decisions.items() if isinstance(move, Move) and move.to in ENDED}
+    counts = await settle(rt, {a: decision for a, decision in decisions.items() if a not in ended}, "poll")
+    waiting, ask = list(ended), True
+    while waiting:
+        chunk, waiting = waiting[:CHUNK], waiting[CHUNK:]
+        facts = await facts_of(end, [a.remote_id for a in chunk if a.remote_id]) if ask else None
+        ask = facts is not None  # a CE that cannot tell is not asked again for every chunk
+        known = facts or {}
+        full = {a: with_facts(ended[a], known.get(a.remote_id)) if a.remote_id else ended[a] for a in chunk}
+        counts += await settle(rt, full, "poll")
+    return counts
+
+
+async def facts_of(end: ComputingElement, jobs: Collection[RemoteId]) -> Mapping[RemoteId, Facts] | None:
+    """What the CE says of ended jobs. None: it does not, and what is known of their states counts all the same."""
+    try:
+        return await end.details(jobs)
+    except ActError as err:
+        logger.warning("what %d ended jobs did stays in the dark: %s", len(jobs), err)
+        return None

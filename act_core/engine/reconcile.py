@@ -7,7 +7,7 @@ from act_core.ce.base import ComputingElement, Listing, RemoteId, SubmissionKey
 from act_core.db import queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Decision, Move, Stay
-from act_core.engine.settling import settle
+from act_core.engine.settling import backoff, settle
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.states import FINAL, CeState
@@ -34,6 +34,7 @@ def after_listing(
     return Move(
         CeState.VOID,
         f"never arrived: in no listing since {attempt.absent_since:%H:%M:%S}",
+        {"tries": attempt.tries + 1, "due_at": now + backoff(attempt.tries)},  # the successor waits so long
         successor=True,
         costs_attempt=False,
     )
@@ -57,10 +58,14 @@ async def _compare(rt: Runtime, ce: str, doubtful: list[Attempt]) -> Counts:
     arrived = {key: job for job, key in listing.mine.items()}
     grace = rt.settings.arc.jobs.grace
     grace = end.traits.grace if grace is None else grace
+
+    def proof(attempt: Attempt) -> bool:
+        return listing.complete_since(attempt.state_since)  # when its intent was written
+
     decisions = {
         attempt: decision
         for attempt in doubtful
-        if (decision := after_listing(attempt, arrived.get(attempt.key), listing.complete, asked, grace))
+        if (decision := after_listing(attempt, arrived.get(attempt.key), proof(attempt), asked, grace))
     }
     counts = await settle(rt, decisions, "reconcile")
     adopted = {attempt.key for attempt in doubtful if attempt.key in arrived}

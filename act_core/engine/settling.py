@@ -3,21 +3,46 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from act_core.db import claims
 from act_core.db.attempts import Attempt
 from act_core.db.claims import Settled
-from act_core.decisions import Decision, Move
+from act_core.decisions import Decision, Move, Stay
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
+from act_core.states import CeState
 
 logger = log(__name__)
 LONGEST_BACKOFF = timedelta(hours=1)
+SIGHTINGS = 4  # good answers without a job, spread over its patience, before it is lost
 
 
 def backoff(tries: int, first: timedelta = timedelta(seconds=15)) -> timedelta:
     """How long to wait after `tries` failures: doubling from `first`, an hour at most."""
     return min(first * int(2 ** min(tries, 16)), LONGEST_BACKOFF)
+
+
+def pause(since: datetime, now: datetime, first: timedelta, longest: timedelta) -> timedelta:
+    """How long to wait where no try is counted: longer, the longer it has lasted."""
+    return min(max(first, (now - since) / 4), longest)
+
+
+def after_absence(
+    attempt: Attempt, now: datetime, patience: timedelta, looked: datetime | None, again: dict[str, Any]
+) -> Decision | None:
+    """A good answer does not know the job. It is lost once such answers span its patience (architecture rule 8).
+
+    Time in which nobody looked does not count: the last good answer was at `looked`, and of what lies between, no more
+    is believed than a part of the patience. `again`: what else is written while it is not lost.
+    """
+    if attempt.absent_since is None:
+        return Stay({"absent_since": now} | again)
+    blind = max(now - (looked or attempt.absent_since) - patience / SIGHTINGS, timedelta(0))
+    since = min(attempt.absent_since + blind, now)
+    if now - since > patience:
+        return Move(CeState.LOST, f"in no answer of the CE since {attempt.absent_since:%Y-%m-%d %H:%M:%S}")
+    return Stay({"absent_since": since} | again) if blind or again else None
 
 
 async def settle(rt: Runtime, decisions: Mapping[Attempt, Decision], actor: str) -> Counts:

@@ -7,7 +7,8 @@ from act_core.ce.base import OutcomeLost, Refused, RemoteId, SubmissionKey, Trai
 from act_core.db import queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Decision, Move, Stay
-from act_core.engine.settling import backoff, settle, settled_attempts
+from act_core.engine.settling import backoff, pause, settle, settled_attempts
+from act_core.engine.transfers import Came, carry, chunked, lot
 from act_core.errors import ActError, OutcomeUnknown
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
 from act_core.runtime import Counts, Runtime
@@ -15,6 +16,7 @@ from act_core.states import CeState, Request
 
 Answer = RemoteId | Refused | OutcomeLost
 PAUSE_WHEN_FULL = timedelta(seconds=5)
+PAUSES = timedelta(seconds=5), timedelta(minutes=1)  # the CE fails a job whose inputs do not come in time
 
 
 def intent(attempt: Attempt, ce: str, now: datetime, patience: timedelta) -> Decision:
@@ -50,12 +52,12 @@ def back(attempt: Attempt, why: str, now: datetime) -> Move:
 
 async def submit(rt: Runtime, ce: str) -> Counts:
     """Claim waiting jobs for this CE and send them in one batch."""
-    picked = await _claim(rt, ce)
+    end = await rt.ce(ce)  # before the intent: what cannot be opened is sent nothing
+    picked = await _claim(rt, ce, end.traits)
     if not picked:
         return Counts()
     specs = await rt.read(queries.specs, [attempt.description_id for attempt in picked.values()])
     deadline = min(attempt.send_deadline for attempt in picked.values() if attempt.send_deadline)
-    end = await rt.ce(ce)
     try:
         answers: Mapping[SubmissionKey, Answer] = await end.submit(
             {key: specs[attempt.description_id] for key, attempt in picked.items()}, deadline
@@ -71,7 +73,7 @@ async def submit(rt: Runtime, ce: str) -> Counts:
     )
 
 
-async def _claim(rt: Runtime, ce: str) -> dict[SubmissionKey, Attempt]:
+async def _claim(rt: Runtime, ce: str, traits: Traits) -> dict[SubmissionKey, Attempt]:
     """Pick what may go there and write the intent; returns what is ours to send, as the rows now stand."""
     row, site = await rt.read(queries.ce_row, ce), await rt.site(ce)
     if row is None or row.mode != "on" or rt.settings.arc.downtime.stopsubmission:
@@ -80,7 +82,7 @@ async def _claim(rt: Runtime, ce: str) -> dict[SubmissionKey, Attempt]:
     if room <= 0:
         rt.memory(ce).paused["submit"] = rt.now() + PAUSE_WHEN_FULL
         return {}
-    batch = site.batch or (await rt.ce(ce)).traits.batch
+    batch = site.batch or traits.batch
     now, policy = rt.now(), rt.settings.arc.jobs
     waiting = await rt.read(queries.waiting, ce, now, min(batch, room), policy.spread)
     intents = {attempt: intent(attempt, ce, now, policy.senddeadline) for attempt in waiting}
@@ -107,21 +109,25 @@ def after_inputs(attempt: Attempt, answer: Refused | None, now: datetime) -> Dec
 
 async def send_inputs(rt: Runtime, ce: str) -> Counts:
     """Upload what accepted jobs wait for: the commit."""
-    end = await rt.ce(ce)
-    picked = await rt.read(queries.awaiting_inputs, ce, rt.now(), 2 * end.traits.batch)
-    if not picked:
+    end, under_way = await rt.ce(ce), lot(rt, ce, "submit")
+    most = 2 * end.traits.batch
+    picked = await rt.read(queries.awaiting_inputs, ce, rt.now(), most)
+    if not picked and not under_way:
         return Counts()
-    specs = await rt.read(queries.specs, [attempt.description_id for attempt in picked])
-    files = {
-        attempt.remote_id: to_upload(specs[attempt.description_id], end.traits)
-        for attempt in picked
-        if attempt.remote_id
-    }
-    answers = await end.put_inputs({job: wanted for job, wanted in files.items() if wanted})
-    now = rt.now()
-    decisions: dict[Attempt, Decision] = {}
-    for attempt in picked:
-        if attempt.remote_id is None or (files[attempt.remote_id] and attempt.remote_id not in answers):
-            continue  # not answered: the next round asks again
-        decisions[attempt] = after_inputs(attempt, answers.get(attempt.remote_id), now)
-    return Counts({"inputs sent": len(decisions)}) + await settle(rt, decisions, "submit")
+    new = [attempt for attempt in under_way.not_begun(picked) if attempt.remote_id][: max(0, most - len(under_way))]
+    specs = await rt.read(queries.specs, [attempt.description_id for attempt in new])
+    files = {attempt: to_upload(specs[attempt.description_id], end.traits) for attempt in new}
+
+    async def put(some: Sequence[Attempt]) -> Mapping[RemoteId, Refused | None]:
+        return await end.put_inputs({attempt.remote_id: files[attempt] for attempt in some if attempt.remote_id})
+
+    async def settle_sent(came: Came[Refused | None]) -> Counts:
+        now = rt.now()
+        decisions: dict[Attempt, Decision] = {a: after_inputs(a, answer, now) for a, answer in came.answers.items()}
+        decisions |= {a: Stay({"due_at": now + pause(a.state_since, now, *PAUSES)}) for a in came.silent}
+        sent = [a for a, answer in came.answers.items() if answer is None]
+        return Counts({"inputs sent": len(sent)}) + await settle(rt, decisions, "submit")
+
+    counts = await settle_sent(Came({attempt: None for attempt in new if not files[attempt]}))
+    wanted = chunked([attempt for attempt in new if files[attempt]], end.traits.together)
+    return counts + await carry(rt, ce, "submit", wanted, put, settle_sent)

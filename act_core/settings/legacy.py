@@ -1,9 +1,10 @@
-"""Keys of the original's files that mean nothing any more, and why (reference: act.md 16)."""
+"""Keys of the original's files that mean nothing any more, or not yet, and why (reference: act.md 16)."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 LDMX = "it belonged to the LDMX application"
+NO_RENEWAL = "proxies are renewed from a later version; until then voms.proxypath is used as it is"
 ROWS = (
     ("arc", "sites.*.submitters", "one task serves a CE; its batches are as large as the CE takes them"),
     ("arc", "sites.*.rse", LDMX),
@@ -16,10 +17,13 @@ ROWS = (
     ("arc", "jobs.queuefraction", "limits by running jobs are a policy of a later version; sites.<name>.maxjobs holds"),
     ("arc", "jobs.queueoffset", "limits by running jobs are a policy of a later version; sites.<name>.maxjobs holds"),
     ("arc", "downtime.srmdown", "a storage that does not answer is asked again later by itself"),
-    ("arc", "voms.bindir", "proxies are renewed from a later version; until then voms.proxypath is used as it is"),
-    ("arc", "voms.proxylifetime", "proxies are renewed from a later version; voms.proxypath is used as it is"),
-    ("arc", "voms.minlifetime", "proxies are renewed from a later version; voms.proxypath is used as it is"),
-    ("arc", "voms.proxystoredir", "proxies are renewed from a later version; voms.proxypath is used as it is"),
+    ("arc", "downtime.clusters", "a single CE is put aside with sites.<name>.status: offline"),
+    ("arc", "voms.vo", NO_RENEWAL),
+    ("arc", "voms.roles", NO_RENEWAL),
+    ("arc", "voms.bindir", NO_RENEWAL),
+    ("arc", "voms.proxylifetime", NO_RENEWAL),
+    ("arc", "voms.minlifetime", NO_RENEWAL),
+    ("arc", "voms.proxystoredir", NO_RENEWAL),
     ("arc", "errors", "resubmission by error texts is not in this version"),
     ("arc", "monitor", "metrics are not served in this version"),
     ("app", "db", "the database is named in aCTConfigARC.yaml; the original never read it here"),
@@ -29,6 +33,7 @@ ROWS = (
     ("app", "executable.simprodrte", LDMX),
     ("app", "monitor", "APFMon is not served"),
     ("app", "joblog.keepsuccessful", LDMX),
+    ("app", "cric.every", "CRIC is read every ten minutes"),
     ("app", "cric.objectstores", "object stores are not used"),
     ("app", "cric.osfilename", "object stores are not used"),
     ("app", "panda.sites.*.flavour", "a CE's kind is said where it is configured: sites.<name>.kind"),

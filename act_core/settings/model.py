@@ -71,8 +71,6 @@ class Breaker(Section):
 class Voms(Section):
     """The X.509 identity."""
 
-    vo: str = "atlas"
-    roles: tuple[str, ...] = ("production", "pilot")
     proxypath: FilePath | None = None
     cacertdir: FilePath = Path("/etc/grid-security/certificates")
 
@@ -94,7 +92,6 @@ class Logger(Section):
 
 class Downtime(Section):
     stopsubmission: bool = False
-    clusters: tuple[str, ...] = ()  # names or endpoints of CEs that are left alone
 
 
 class Prefect(Section):
@@ -163,7 +160,6 @@ class Cric(Section):
     pilotmanager: str = "aCT"  # queues whose pilot_manager is this are served; `all`: every queue
     pilotversion: str | None = None
     maxjobs: int = Field(default=999_999, ge=0)
-    every: Seconds = timedelta(minutes=10)
 
 
 class Executable(Section):

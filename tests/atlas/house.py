@@ -163,6 +163,15 @@ class House:
         await self.run("translate")
         return numbers
 
+    async def running(self) -> int:
+        """A job that runs, and PanDA knows it."""
+        (number,) = await self.bound()
+        await self.moved(number, "running", ce=CE, node="wn7")
+        await self.tower.news()
+        await self.run("heartbeat")
+        assert self.book(number).status == "running"
+        return number
+
     async def over(self, number: int, state: str = "done", **columns: object) -> None:
         """The attempt has ended: its outputs are on storage, what the pilot left came home; nobody has heard of it."""
         produced = self.produced(number)

@@ -1,12 +1,15 @@
 """PanDA jobs are bound to attempts exactly once; one that cannot be described fails in PanDA and blocks nobody."""
 
 import json
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas.bind import bind, due
+from act_core.atlas.translate import translate
+from act_core.atlas.wire import PandaJob
 from act_core.db.models import CeJob, Description, PlacementCe
 from act_core.jobspec import JobSpec
 from act_core.states import CeState, PandaState
@@ -104,6 +107,30 @@ async def test_a_trouble_of_one_queue_is_its_own(queue: House) -> None:
     await queue.serve(name="OTHER", pilot_args="--a 'open")
     assert await queue.run("translate") == {"bound": 2, "untranslatable": 2}
     assert await queue.states() == dict.fromkeys(bad, TOREPORT) | dict.fromkeys(good, STARTING)
+
+
+async def test_an_absurd_number_blocks_nobody(queue: House) -> None:
+    (bad,) = await queue.taken()
+    good = await queue.taken(2)
+    raw = json.loads((await queue.row(bad)).job) | {"maxCpuCount": "1" + "0" * 320}
+    await queue.change(bad, job=json.dumps(raw))
+    assert await queue.run("translate") == {"bound": 2, "untranslatable": 1}
+    assert await queue.states() == {bad: TOREPORT} | dict.fromkeys(good, STARTING)
+    assert "maxCpuCount" in str((await queue.row(bad)).error)
+
+
+async def test_a_job_over_which_we_stumble_fails_alone(queue: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = await queue.taken(2)
+
+    def buggy(job: PandaJob, *args: Any) -> JobSpec:
+        if job.panda_id == bad:
+            raise OverflowError("too large")
+        return translate(job, *args)
+
+    monkeypatch.setattr("act_core.atlas.bind.translate", buggy)  # no job is known to make it raise
+    assert await queue.run("translate") == {"bound": 1, "untranslatable": 1}
+    assert await queue.states() == {bad: TOREPORT, good: STARTING}
+    assert "too large" in str((await queue.row(bad)).error)
 
 
 async def test_what_a_killed_job_is_told_of_is_not_written_over(queue: House) -> None:

@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
@@ -15,6 +13,7 @@ from act_core.db.models import ERROR_LENGTH
 from act_core.db.panda_models import PandaRow
 from act_core.states import PANDA_LIFE, PandaState
 from tests.atlas.house import BOOKED, House
+from tests.atlas.statements import heard_statements
 
 P = PandaState
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -78,17 +77,9 @@ def test_a_change_writes_only_what_it_may(column: str) -> None:
 async def test_many_rows_cost_a_few_statements(queue: House) -> None:
     await queue.taken(90)
     rows = await picked(queue)
-    sent: list[str] = []
-
-    def hear(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
-
-    engine = queue.rt._db.engine  # what is sent is seen nowhere else
-    event.listen(engine, "before_cursor_execute", hear)
-    await queue.rt.write(
-        books.settle, {row: Change(P.STARTING, {"error": str(row.id)}) for row in rows}, queue.rt.now()
-    )
-    event.remove(engine, "before_cursor_execute", hear)
+    changes = {row: Change(P.STARTING, {"error": str(row.id)}) for row in rows}
+    with heard_statements(queue) as sent:
+        await queue.rt.write(books.settle, changes, queue.rt.now())
     assert len([one for one in sent if "panda_jobs" in one]) == 2
     assert {row.error for row in (await queue.rows()).values()} == {str(row.id) for row in rows}
 
@@ -104,6 +95,36 @@ async def test_a_job_that_is_booked_already_is_left_as_it_is(queue: House) -> No
     assert await queue.rt.write(books.insert_jobs, []) == 0
     assert await queue.rt.write(books.insert_jobs, [again, another]) == 1
     assert [(one.attempt_nr, one.error) for one in await picked(queue)] == [(1, "mine"), (2, None)]
+
+
+async def test_a_job_that_an_answer_holds_twice_is_booked_once(queue: House) -> None:
+    (number,) = await queue.taken()
+    row = await queue.row(number)
+    kept = {column.name: getattr(row, column.name) for column in row.__table__.columns if column.name != "id"}
+    fresh = [kept | {"panda_id": number + n, "error": words} for n, words in ((1, "a"), (2, "b"), (1, "c"))]
+    assert await queue.rt.write(books.insert_jobs, fresh) == 2
+    assert [one.error for one in await picked(queue)] == [None, "a", "b"]
+
+
+@pytest.mark.parametrize("texts", [(), ("job",), ("outputs", "report")], ids=str)
+async def test_long_texts_are_read_by_who_asks_for_them(queue: House, texts: tuple[books.LongText, ...]) -> None:
+    (number,) = await queue.taken()
+    await queue.change(number, outputs="[1]", report="{2}")
+    with heard_statements(queue) as sent:
+        (row,) = await queue.rt.read(books.picked, PandaRow.panda_id == number, limit=1, texts=texts)
+    found = {"job": row.job != "{}", "outputs": row.outputs == "[1]", "report": row.report == "{2}"}
+    assert {name for name, there in found.items() if there} == set(texts)
+    assert {name for name in found if f"panda_jobs.{name}" in sent[-1]} == set(texts)
+
+
+async def test_no_step_reads_texts_that_it_does_not_need(queue: House) -> None:
+    (number,) = await queue.bound()
+    await queue.moved(number, "running")
+    with heard_statements(queue) as sent:
+        await queue.tower.news()
+        await queue.run("heartbeat")
+    assert not [one for one in sent if "panda_jobs.job" in one or "panda_jobs.outputs" in one]
+    assert (await queue.row(number)).told == "running"
 
 
 async def test_jobs_are_found_by_what_the_engine_calls_them(queue: House) -> None:

@@ -1,13 +1,20 @@
 """Jobs are taken once, booked before more are asked for, and never more than a queue can hold."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
+from sqlalchemy.orm import Session
 
-from act_core.atlas import fetch_jobs
+from act_core.atlas import books, fetch_jobs
 from act_core.atlas.cric import Queue
 from act_core.atlas.fetch_jobs import label_for
+from act_core.atlas.panda_client import PandaV1
+from act_core.atlas.wire import MalformedJob, PandaJob
+from act_core.errors import Transient
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
 from tests.atlas.house import ACQUIRE, QUEUE, House
@@ -127,6 +134,87 @@ async def test_trouble_with_panda_is_told_and_ends(queue: House, kind: Kind) -> 
     kept = [number for number in numbers if number in await queue.rows()]
     assert len(kept) == (0 if kind is Kind.MALFORMED_JSON else 2)  # a spoilt answer had reserved them
     assert (await queue.queue()).trouble is None
+
+
+async def test_trouble_that_lasts_is_asked_about_ever_more_rarely(queue: House) -> None:
+    queue.order()
+    await queue.fault(queue.panda, Kind.ERROR, status=403, path=ACQUIRE)
+    for pause in (30, 60, 120, 240, 300, 300):
+        assert await queue.run(FETCH) == {"errors": 1}
+        queue.later(seconds=pause - 2)
+        assert await queue.run(FETCH) == {}
+        queue.later(seconds=3)
+    await queue.panda.faults.remove()
+    assert await queue.run(FETCH) == {"taken": 1}
+
+
+# --- an answer in hand ------------------------------------------------------------------------------------------------
+
+
+def break_down(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The database is away for so many tries to book."""
+    tries = iter(range(times))
+
+    def insert_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+        if next(tries, None) is not None:
+            raise Transient("database: gone away")
+        return books.insert_jobs(session, rows)
+
+    stand_in = SimpleNamespace(insert_jobs=insert_jobs)
+    monkeypatch.setattr(fetch_jobs, "books", stand_in)  # no simulated database goes away at a word
+    monkeypatch.setattr(fetch_jobs, "PAUSES", (0.0, 0.0))
+
+
+async def test_jobs_in_hand_outlive_a_database_that_is_away_for_a_moment(
+    queue: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = queue.order(2)
+    break_down(monkeypatch, 2)
+    assert await queue.run(FETCH) == {"taken": 2}
+    assert sorted(await queue.rows()) == numbers
+
+
+async def test_jobs_that_are_lost_are_named(
+    queue: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = queue.order(2)
+    break_down(monkeypatch, 3)
+    assert await queue.run(FETCH) == {"errors": 1}
+    (said,) = [one.getMessage() for one in caplog.records if "not booked" in one.getMessage()]
+    assert all(str(number) in said for number in numbers)
+
+
+async def test_who_is_stopped_while_it_books_has_booked(queue: House) -> None:
+    numbers = queue.order(2)
+    round_ = asyncio.create_task(fetch_jobs.fetch_jobs(queue.rt, QUEUE))
+
+    async def stop() -> None:
+        round_.cancel()
+
+    queue.rt.meanwhile = stop
+    with pytest.raises(asyncio.CancelledError):
+        await round_
+    assert sorted(await queue.rows()) == numbers
+
+
+async def test_who_is_stopped_while_the_answer_comes_books_it(queue: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = queue.order(2)
+    real = PandaV1.acquire_jobs
+
+    async def acquire_jobs(*args: Any, **kwargs: Any) -> list[PandaJob | MalformedJob]:
+        round_.cancel()
+        return await real(*args, **kwargs)
+
+    monkeypatch.setattr(PandaV1, "acquire_jobs", acquire_jobs)  # nothing else knows this moment
+    round_ = asyncio.create_task(fetch_jobs.fetch_jobs(queue.rt, QUEUE))
+    with pytest.raises(asyncio.CancelledError):
+        await round_
+    assert sorted(await queue.rows()) == numbers
+
+
+async def test_many_long_jobs_are_booked_together(queue: House) -> None:
+    queue.order(20, extra={"jobPars": "'" * 600_000})
+    assert await queue.run(FETCH) == {"taken": 20}
 
 
 async def test_a_job_that_cannot_be_read_fails_in_panda_and_the_others_live(queue: House) -> None:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from act_core.atlas.final import CODES, KILLED, NO_REASON, NO_WORD, UNKNOWN, Ended, code_for, final_update
-from act_core.atlas.pilot_word import Heartbeat, Reported, parse_heartbeat
+from act_core.atlas.final import CODES, KILLED, KILLED_WORDS, NO_REASON, NO_WORD, UNKNOWN, Ended, code_for, final_update
+from act_core.atlas.pilot_word import LONGEST, LONGEST_NAMES, MOST_FILES, Heartbeat, Reported, parse_heartbeat
 from act_core.errors import BadInput
 from act_core.simulators import pilot
 from act_core.simulators.panda_fields import UPDATE_JOB, bind
@@ -70,8 +70,10 @@ def test_leading_zeros_of_checksums_come_back() -> None:
         (word(xml="{"), "xml is not JSON"),
         (word(xml="[]"), "xml is no list of files"),
         (word(xml='{"a": 5}'), "'a' is no object"),
+        (word(xml={"a": {"surl": "x" * LONGEST_NAMES}}), "names of its files are too long"),
+        (word(xml={str(n): {} for n in range(MOST_FILES + 1)}), "xml is no list of files"),
     ],
-    ids=range(1, 9),
+    ids=range(1, 11),
 )
 def test_a_report_that_is_none(content: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
@@ -85,6 +87,15 @@ def test_values_without_a_form_that_panda_takes_are_dropped_and_named() -> None:
     bind(UPDATE_JOB, body, query=False)
     assert (body["core_count"], body["job_metrics"]) == (8, "[1]")
     assert "foo" not in body
+
+
+def test_texts_that_no_database_takes_are_left_out_and_named() -> None:
+    body = final_update(JOB, heard(pilotErrorDiag="d" * 600, metaData="x" * LONGEST["meta_data"]), "act").body()
+    assert "meta_data" not in body
+    assert str(body["pilot_error_diag"]).endswith("d [too long for the tower, left out: meta_data]")
+    assert len(str(body["pilot_error_diag"])) == 500
+    killed = final_update(replace(JOB, outcome="killed"), heard(metaData="x" * LONGEST["meta_data"]), "act").body()
+    assert killed["pilot_error_diag"] == KILLED_WORDS
 
 
 @pytest.mark.parametrize("nothing", [None, "", "NULL", ...])

@@ -13,25 +13,15 @@ from act_core.db.panda_models import PandaRow
 from act_core.simulators.faults import Kind
 from act_core.simulators.panda_records import Job
 from act_core.states import PandaState, Request
-from tests.atlas.house import BULK, CE, House, Killed, killed_at
+from tests.atlas.house import BULK, House, Killed, killed_at
 
 P = PandaState
 BEAT = timedelta(minutes=30)
 
 
-async def running(house: House) -> int:
-    """A job that runs, and PanDA knows it."""
-    (number,) = await house.bound()
-    await house.moved(number, "running", ce=CE, node="wn7")
-    await house.tower.news()
-    await house.run("heartbeat")
-    assert house.book(number).status == "running"
-    return number
-
-
 async def to_report(house: House) -> int:
     """A job that ended well; PanDA has not heard of it yet."""
-    number = await running(house)
+    number = await house.running()
     await house.ended(number)
     await house.run("fetch-validate")
     assert (await house.row(number)).state == P.TOREPORT.value
@@ -54,7 +44,7 @@ async def test_a_job_that_was_taken_is_told_to_be_starting_at_once(queue: House)
 
 
 async def test_a_running_job_is_told_of_once_an_interval(queue: House) -> None:
-    number = await running(queue)
+    number = await queue.running()
     assert await heartbeat.due(queue.rt) == []
     queue.later(minutes=23)
     assert await queue.run("heartbeat") == {}
@@ -112,7 +102,7 @@ def unknown(house: House, number: int) -> None:
     ],
 )
 async def test_a_kill_order_reaches_the_engine(queue: House, happened: Any, words: str) -> None:
-    number, neighbour = await running(queue), await running(queue)
+    number, neighbour = await queue.running(), await queue.running()
     happened(queue, number)
     queue.later(minutes=31)
     await queue.change(neighbour, heartbeat_due_at=None)
@@ -128,7 +118,7 @@ async def test_a_kill_order_reaches_the_engine(queue: House, happened: Any, word
 
 @pytest.mark.parametrize("moment", ["UPDATE panda_jobs", "UPDATE ce_jobs", "COMMIT"])
 async def test_a_kill_order_outlives_a_process_that_dies_over_it(queue: House, moment: str) -> None:
-    number = await running(queue)
+    number = await queue.running()
     killed_by_somebody(queue, number)
     queue.later(minutes=31)
     with killed_at(queue.rt, moment), pytest.raises(Killed):
@@ -140,7 +130,7 @@ async def test_a_kill_order_outlives_a_process_that_dies_over_it(queue: House, m
 
 async def test_two_attempts_of_one_panda_job_are_told_apart(queue: House) -> None:
     """PanDA has given the job out again; both rows are due in the same round."""
-    number = await running(queue)
+    number = await queue.running()
     old = await queue.row(number)
     another_attempt(queue, number)
     kept = {column.name: getattr(old, column.name) for column in old.__table__.columns}
@@ -216,6 +206,7 @@ async def test_a_final_report_whose_answer_was_lost_counts_once(queue: House, ki
     await queue.fault(queue.panda, kind, path=BULK, times=1)
     assert await queue.run("heartbeat") == {"errors": 1}
     assert (await queue.row(number)).state == P.TOREPORT.value
+    queue.later(seconds=11)
     assert await queue.run("heartbeat") == {"told": 1, "final": 1}
     job = queue.book(number)
     assert (job.status, job.finals, statuses(job)) == ("finished", 1, ["running", "finished", "finished"])
@@ -233,7 +224,7 @@ async def test_a_final_report_that_panda_does_not_want_is_not_sent_again(queue: 
 
 async def test_an_answer_that_comes_too_late_is_not_written_over_what_is_newer(queue: House) -> None:
     """The attempt ends while PanDA is being told that it runs."""
-    number = await running(queue)
+    number = await queue.running()
     queue.later(minutes=31)
 
     async def ends() -> None:
@@ -248,7 +239,7 @@ async def test_an_answer_that_comes_too_late_is_not_written_over_what_is_newer(q
 
 
 async def test_a_job_that_is_killed_while_its_outputs_are_checked_ends(queue: House) -> None:
-    number = await running(queue)
+    number = await queue.running()
     await queue.ended(number)
     await queue.moved(number, request=None, ce_clean_at=queue.rt.now(), news=False)  # nothing of it is on the CE
     killed_by_somebody(queue, number)
@@ -258,26 +249,3 @@ async def test_a_job_that_is_killed_while_its_outputs_are_checked_ends(queue: Ho
     assert (await queue.row(number)).state == P.CLOSED.value
     job = queue.book(number)
     assert (job.status, job.columns["pilotErrorCode"], job.finals) == ("cancelled", 1144, 1)
-
-
-async def test_an_outage_loses_no_heartbeat_and_no_job(queue: House) -> None:
-    number = await running(queue)
-    queue.later(minutes=31)
-    await queue.fault(queue.panda, Kind.ERROR, path=BULK)
-    assert await queue.run("heartbeat", "heartbeat") == {"errors": 2}
-    row = await queue.row(number)
-    assert (row.state, row.told) == (P.RUNNING.value, "running")
-    await queue.panda.faults.remove()
-    assert await queue.run("heartbeat") == {"told": 1}
-
-
-async def test_a_shard_that_is_not_answered_takes_no_other_with_it(queue: House) -> None:
-    await queue.taken(150)
-    await queue.run("fetch-jobs")
-    await queue.fault(queue.panda, Kind.ERROR, path=BULK, times=1)
-    counts = await queue.run("heartbeat")
-    assert counts["told"] + counts["to tell again"] == 150
-    assert counts["told"] in (50, 100)
-    queue.later(seconds=11)
-    assert await queue.run("heartbeat") == {"told": 150 - counts["told"]}
-    assert {job.status for job in queue.books.jobs.values()} == {"starting"}

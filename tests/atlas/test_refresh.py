@@ -1,13 +1,17 @@
 """CRIC into the tables; a feed that is broken leaves the last good copy in force."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
 from act_core.atlas import fetch_jobs
+from act_core.atlas.cric import LARGEST_ENTRY
 from act_core.db.models import Ce
-from act_core.simulators.cric_queues import CeDescription
+from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
 from act_core.simulators.faults import Kind
 from tests.atlas.house import CE, QUEUE, House
+from tests.atlas.statements import heard_statements
 
 REFRESH = "refresh-queues"
 ARC = CeDescription(name="arc01", endpoint="https://arc01.test.example:443/arex", batch_queue="grid")
@@ -42,6 +46,17 @@ async def test_what_changes_in_cric_changes_in_the_table(queue: House) -> None:
     assert await queue.run(REFRESH) == {"queues": 1, "served": 1, "changed": 1}
     assert (await queue.queue()).status == "offline"
     assert await fetch_jobs.due(queue.rt) == []
+
+
+async def test_what_does_not_change_costs_one_statement_for_all(queue: House) -> None:
+    await queue.serve(name="ARC", ces=(ARC,))
+    before = [(await queue.queue(name)).seen_at for name in ("ARC", QUEUE)]
+    queue.later(minutes=10)
+    with heard_statements(queue) as sent:
+        await queue.run(REFRESH)
+    assert len([one for one in sent if one.startswith("UPDATE panda_queues")]) == 1
+    after = [(await queue.queue(name)).seen_at for name in ("ARC", QUEUE)]
+    assert all(new > old for new, old in zip(after, before, strict=True))
 
 
 def queue_entry(house: House) -> dict[str, object]:
@@ -94,6 +109,29 @@ async def test_a_bad_entry_is_told_and_the_others_come_in(atlas: House) -> None:
     atlas.cric_feed.entries["WORSE"] = 7
     await atlas.serve()
     assert (await atlas.run(REFRESH))["bad entries"] == 2
+    assert (await atlas.queue()).served
+
+
+@pytest.mark.parametrize(
+    ("fields", "problems"),
+    [
+        ({"params": {"pilot_args": "\ud800"}}, 0),
+        ({"queues": [{"ce_endpoint": "https://h.example/" + "a" * 700}]}, 1),
+        ({"comment": "x" * LARGEST_ENTRY}, 1),
+        ({"maxrss": 10**400}, 1),
+    ],
+    ids=["half a character", "an address too long", "an entry too long", "an absurd number"],
+)
+async def test_an_entry_that_no_database_takes_blocks_nobody(
+    atlas: House, fields: dict[str, Any], problems: int
+) -> None:
+    odd = entry_of(QueueDescription(name="ODD", ces=(ARC,)))
+    listed = odd["queues"]
+    assert isinstance(listed, list)
+    queues = [{**listed[0], **one} for one in fields.get("queues", [{}])]
+    atlas.cric_feed.entries["ODD"] = {**odd, **fields, "queues": queues}
+    await atlas.serve()
+    assert (await atlas.run(REFRESH))["bad entries"] == problems
     assert (await atlas.queue()).served
 
 

@@ -4,7 +4,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from act_core.atlas.wire import InFile, MalformedJob, PandaJob, encode_for_pilot
+from act_core.atlas.wire import LARGEST_JOB, InFile, MalformedJob, PandaJob, encode_for_pilot
 
 LEAST: dict[str, object] = {"PandaID": 5, "prodSourceLabel": "managed"}
 FILES: dict[str, object] = {
@@ -63,6 +63,9 @@ def test_numbers_may_be_text(eight: object) -> None:
         ({"inFiles": "a", "scopeIn": "x", "checksum": "ad:xyz"}, "checksum"),
         ({"outFiles": "a,b", "scopeOut": "x"}, "scopeOut: 1 scopes for 2 outFiles"),
         ({"jobPars": "\ud800"}, "surrogates"),
+        ({"jobPars": "x" * LARGEST_JOB}, f"more than {LARGEST_JOB}"),
+        ({"maxCpuCount": "1" + "0" * 320}, "maxCpuCount: "),
+        ({"minRamCount": 2**53 + 1}, "too large a number"),
     ],
     ids=lambda value: str(value)[:50].encode("ascii", "replace").decode(),
 )

@@ -48,7 +48,7 @@ FULL = f"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def _home(source: str) -> str:
-    return source if "://" in source else f"/home/{source.removeprefix('./')}"
+    return source if "://" in source else f"/here/{source.removeprefix('./')}"
 
 
 def _adl(application: str = PROGRAM, resources: str = "", staging: str = "") -> str:
@@ -73,10 +73,10 @@ def test_a_whole_job() -> None:
         stdout="log",
         stderr="err",
         inputs=(
-            InputFile(name="run.sh", source="/home/run.sh"),
-            InputFile(name="tool", source="/home/dir/tool", executable=True),
+            InputFile(name="run.sh", source="/here/run.sh"),
+            InputFile(name="tool", source="/here/dir/tool", executable=True),
             InputFile(name="far", source="root://host//far", options={"cache": "no"}),
-            InputFile(name="in.txt", source="/home/in.txt"),
+            InputFile(name="in.txt", source="/here/in.txt"),
         ),
         outputs=(
             OutputFile(name="here"),

@@ -121,6 +121,24 @@ async def test_a_ce_that_renews_nothing_gets_a_new_one(house: House, pki: TestPk
     assert len(await _ids(house, pki)) == 2
 
 
+@pytest.mark.parametrize("how", ["by a submission", "by a renewal"])
+async def test_trouble_while_it_is_renewed_makes_no_new_one(
+    house: House, pki: TestPki, tmp_path: Path, how: str
+) -> None:
+    """Jobs that hold the old one would never be given a fresh proxy again."""
+    proxy = pki.proxy("alice", path=tmp_path / "proxy.pem")
+    ce = house.client(proxy=proxy)
+    await submitted(ce, TRUE)
+    (known,) = await _ids(house, pki)
+    pki.proxy("alice", timedelta(hours=9), path=proxy)
+    await house.fault("error", status=500, reason="Oops", action="renew", times=1)
+    with pytest.raises(Transient, match="not renewed: the CE answers 500 Oops"):
+        await (submitted(ce, TRUE) if how == "by a submission" else ce.renew(CREDENTIAL))
+    await ce.renew(CREDENTIAL)
+    assert await _ids(house, pki) == [known]
+    assert await house.asked("?action=renew") == 2
+
+
 async def test_rubbish_in_the_memory_costs_a_new_delegation_and_no_more(house: House, pki: TestPki) -> None:
     await submitted(house.client(), TRUE)
     (kept,) = (house.state / "delegations").iterdir()

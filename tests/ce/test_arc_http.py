@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,8 @@ import pytest
 
 from act_core.ce import arc_http
 from act_core.ce.arc_http import XML, ArcConnection
-from act_core.ce.base import Refused
 from act_core.ce.registry import open_ce
-from act_core.errors import ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.errors import ActError, ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.settings.model import Settings, Site
 from act_core.simulators.pki import TestPki
 from tests.ce.arc_house import COMMIT, TOWER, TRUE, Builder, House, commit, opened, submitted
@@ -212,8 +212,29 @@ async def test_a_refused_upload_is_one_jobs_trouble(build: Builder) -> None:
     ce = house.client()
     first, second = await submitted(ce, TRUE, TRUE)
     await house.fault("error", status=503, path=f"{first}/session")
-    answers = await ce.put_inputs({first: [COMMIT], second: [COMMIT]})
-    refusal = answers[first]
-    assert isinstance(refusal, Refused)
-    assert not refusal.for_good
-    assert answers[second] is None
+    assert await ce.put_inputs({first: [COMMIT], second: [COMMIT]}) == {second: None}
+    with pytest.raises(Transient, match="503"):
+        await ce.put_inputs({first: [COMMIT]})
+
+
+@pytest.mark.parametrize(
+    ("fault", "heard"),
+    [
+        pytest.param({"kind": "latency", "seconds": 0.0}, 1, id="an answer"),
+        pytest.param({"kind": "error", "status": 404, "reason": "No"}, 1, id="a refusal"),
+        pytest.param({"kind": "error", "status": 403, "reason": "No"}, 1, id="a refused identity"),
+        pytest.param({"kind": "error", "status": 503, "reason": "Busy"}, 0, id="too busy"),
+        pytest.param({"kind": "error", "status": 500, "reason": "Oops"}, 0, id="in trouble"),
+        pytest.param({"kind": "reset_before"}, 0, id="reset"),
+        pytest.param({"kind": "down"}, 0, id="nobody listens"),
+    ],
+)
+async def test_answers_are_counted(build: Builder, fault: dict[str, Any], heard: int) -> None:
+    house = await build()
+    ce = house.client()
+    (job,) = await submitted(ce, TRUE)
+    before = ce.answers
+    await house.fault(**fault)
+    with suppress(ActError):
+        await ce.states([job])
+    assert ce.answers - before == heard

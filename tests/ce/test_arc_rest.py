@@ -1,5 +1,6 @@
 """The calls to an A-REX: versions of the interface, bulk requests, late documents, listings."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from act_core.jobspec import InputFile, JobSpec
 from act_core.simulators.arc_wire import Flavour
 from act_core.simulators.pki import TestPki
 from act_core.states import CeState
-from tests.ce.arc_house import ALICE, BOB, TOWER, TRUE, Builder, House, commit, opened, submitted
+from tests.ce.arc_house import ALICE, BOB, TOWER, TRUE, Builder, House, commit, opened, submitted, utc
 
 S = CeState
 MANY = [RemoteId(f"{number:054d}") for number in range(20_000)]
@@ -145,14 +146,21 @@ async def test_facts_of_a_living_job_are_not_complete(late: House) -> None:
     assert (facts.complete, facts.exit_code, facts.error) == (False, None, None)
 
 
-async def test_trouble_with_a_control_file_is_not_taken_for_its_absence(late: House, over: Any) -> None:
-    ce = late.client()
-    (job,) = await submitted(ce, TRUE)
-    await over(ce, [job])
-    await late.fault("error", status=500, path="diagnose/failed", times=1)
-    with pytest.raises(Transient, match="diagnose/failed"):
-        await ce.details([job])
-    assert (await ce.details([job]))[job].complete
+@pytest.mark.parametrize(
+    "fault", [{"kind": "error", "status": 500}, {"kind": "error", "status": 403}, {"kind": "hang"}], ids=str
+)
+async def test_a_control_file_that_cannot_be_read_costs_one_job_its_facts(
+    late: House, over: Any, fault: dict[str, Any]
+) -> None:
+    """Trouble is not taken for the file's absence either: the late document stands, which tells of no end."""
+    ce = late.client(deadline="1 s")
+    good, bad = await submitted(ce, TRUE, TRUE)
+    await over(ce, [good, bad])
+    await late.fault(**fault, path=f"{bad}/diagnose/failed")
+    facts = await ce.details([good, bad])
+    assert (facts[good].complete, facts[bad].complete) == (True, False)
+    await late.mended()
+    assert (await ce.details([bad]))[bad].complete
 
 
 async def test_a_killed_job_is_listed_as_failed_and_told_as_cancelled(house: House, eventually: Any) -> None:
@@ -221,6 +229,24 @@ async def test_a_job_without_a_name_yet_makes_the_list_incomplete(build: Builder
     await house.mended()
     listing = await ce.list_mine(TOWER, set())
     assert (set(listing.mine), listing.complete) == ({keyed, nameless}, True)
+
+
+async def test_a_job_that_never_tells_its_name_is_foreign_in_the_end(build: Builder) -> None:
+    house = await build(pace={"step_s": 3600.0})
+    clock = [utc()]
+    ce = house.client(lambda: clock[0])
+    (nameless,) = await submitted(ce, TRUE)
+    await house.fault("error", status=500, path=f"{nameless}/diagnose/description")
+    first = await ce.list_mine(TOWER, set())
+    clock[0] += timedelta(minutes=10)
+    assert (await ce.list_mine(TOWER, set())).nameless == first.nameless
+    assert not first.complete_since(clock[0] - timedelta(minutes=11))  # it may be what was sent then
+    assert first.complete_since(clock[0])  # it was there before
+    clock[0] += arc_rest.NAMELESS_FOR
+    listing = await ce.list_mine(TOWER, set())
+    assert (listing.complete, listing.foreign) == (True, 1)
+    await house.mended()
+    assert set((await ce.list_mine(TOWER, set())).mine) == {nameless}  # it can tell it all the same
 
 
 async def test_a_ce_that_tells_its_size(build: Builder) -> None:

@@ -10,7 +10,7 @@ import pytest
 from act_core.ce import arc_transfer
 from act_core.ce.arc_transfer import safe
 from act_core.ce.base import ComputingElement, Fetched, FetchPlan, Gone, Refused, RemoteId
-from act_core.errors import CredentialError, ProtocolError
+from act_core.errors import CredentialError, DiskError, ProtocolError, Transient
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec, OutputFile
 from act_core.simulators.arc_payload import PayloadJob, PayloadResult
 from tests.ce.arc_house import COMMIT, TRUE, Builder, House, submitted
@@ -89,13 +89,83 @@ async def test_uploads_to_a_job_that_is_gone_and_to_a_ce_in_trouble(house: House
     assert answers == {unknown: Refused(f"{COMMIT_FILE}: 404 Job not found", for_good=True), job: None}
     for kind in ("reset_before", "down", "accept_hangup"):
         await house.fault(kind, method="PUT")
-        refusal = (await ce.put_inputs({job: [file]}))[job]
-        assert isinstance(refusal, Refused)
-        assert not refusal.for_good
+        with pytest.raises(Transient):
+            await ce.put_inputs({job: [file]})
         await house.mended()
+    await house.fault("error", status=500, reason="Oops", method="PUT", times=1)
+    assert await ce.put_inputs({job: [file]}) == {job: Refused(f"{COMMIT_FILE}: 500 Oops", for_good=False)}
     await house.fault("error", status=403, method="PUT")
     with pytest.raises(CredentialError):
         await ce.put_inputs({job: [file]})
+
+
+@pytest.mark.parametrize("reason", ["Not Found", "Version Not Supported", "Wrong path"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_a_404_of_somebody_else_says_nothing_of_the_job(
+    build: Builder, tmp_path: Path, over: Any, method: str, reason: str
+) -> None:
+    house = await build(payload=leaves(a=b"1"))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("a"))
+    if method == "GET":
+        await over(ce, [job])
+    await house.fault("error", status=404, reason=reason, path="session", times=1)
+    with pytest.raises(Transient, match=f"404 {reason}"):
+        await (_fetch(ce, job, tmp_path / "home") if method == "GET" else ce.put_inputs({job: [COMMIT]}))
+    if method == "GET":
+        assert await _fetch(ce, job, tmp_path / "home") == Fetched(1, 1)
+    else:
+        assert await ce.put_inputs({job: [COMMIT]}) == {job: None}
+
+
+async def test_a_transfer_to_another_release_asks_what_it_speaks(build: Builder, tmp_path: Path) -> None:
+    house = await build()
+    ce = house.client()
+    (job,) = await submitted(ce, TRUE)
+    for call in (lambda: _fetch(ce, job, tmp_path / "home"), lambda: ce.put_inputs({job: [COMMIT]})):
+        await house.fault("error", status=404, reason="Version Not Supported", path="session", times=1)
+        with pytest.raises(Transient):
+            await call()
+        before = await house.asked("GET /arex/rest")
+        await ce.states([job])
+        assert await house.asked("GET /arex/rest") == before + 1
+
+
+async def test_the_results_directory_cannot_be_written(build: Builder, tmp_path: Path, over: Any) -> None:
+    house = await build(payload=leaves(a=b"1"))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("a"))
+    await over(ce, [job])
+    (tmp_path / "file").touch()
+    with pytest.raises(DiskError, match=r"file/home cannot be written: .*Not a directory"):
+        await _fetch(ce, job, tmp_path / "file" / "home")
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20], ids=["when it is closed", "while it is written"])
+async def test_a_full_disk_is_not_the_trouble_of_the_ce(
+    build: Builder, tmp_path: Path, over: Any, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    house = await build(payload=leaves(a=b"1" * size))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("a"))
+    await over(ce, [job])
+    # no disk can be filled here: the kernel's own full device takes its place
+    monkeypatch.setattr(arc_transfer, "_create", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115
+    with pytest.raises(DiskError, match="home cannot be written: No space left on device"):
+        await _fetch(ce, job, tmp_path / "home")
+    assert _homes(tmp_path) == []
+
+
+async def test_what_only_one_jobs_names_bring_about_is_its_own_trouble(
+    build: Builder, tmp_path: Path, over: Any
+) -> None:
+    house = await build(payload=leaves(a=b"1"))
+    ce = house.client()
+    (job,) = await submitted(ce, _keeps("a"))
+    await over(ce, [job])
+    refusal = await _fetch(ce, job, tmp_path / "home", "a", "diagnose=a/errors")  # a is a file, and a directory
+    assert isinstance(refusal, Refused)
+    assert not refusal.for_good
 
 
 async def test_the_log_of_the_ce_comes_along(build: Builder, tmp_path: Path, over: Any) -> None:
@@ -121,6 +191,8 @@ async def test_a_job_that_is_gone_and_one_that_left_nothing(build: Builder, tmp_
     assert _there(tmp_path / "home") == {}
     await house.fault("error", status=404, reason="Not found", path="/session")
     assert await _fetch(ce, job, tmp_path / "home") == Fetched(0, 0)  # the job is there, its directory is not
+    refusal = await _fetch(ce, job, tmp_path / "other", declared=("a",))
+    assert refusal == Refused("the payload left no a", for_good=False)  # the directory may come back
     await house.mended()
     assert await _fetch(ce, RemoteId("0" * 12), tmp_path / "other") == Gone()
     assert not (tmp_path / "other").exists()
@@ -135,9 +207,8 @@ async def test_a_fetch_that_fails_leaves_what_was_there(build: Builder, tmp_path
     home.mkdir()
     (home / "old").write_text("old")
     await house.fault(kind, path="session/a")
-    refusal = await _fetch(ce, job, home)
-    assert isinstance(refusal, Refused)
-    assert not refusal.for_good
+    with pytest.raises(Transient):
+        await _fetch(ce, job, home)
     assert _there(home) == {"old": b"old"}
     assert _homes(tmp_path) == ["home"]
     await house.mended()

@@ -211,8 +211,8 @@ def test_complaints_name_the_field_where_there_is_one() -> None:
 
 
 def test_what_is_brought_along_is_brought_once() -> None:
-    made = brought_along("run.sh", "run.sh", [], lambda name: f"/home/{name}")
-    assert list(made) == [InputFile(name="run.sh", source="/home/run.sh", executable=True)]
+    made = brought_along("run.sh", "run.sh", [], lambda name: f"/here/{name}")
+    assert list(made) == [InputFile(name="run.sh", source="/here/run.sh", executable=True)]
     assert list(brought_along("a", "b", [InputFile(name=name, content="") for name in "ab"], str)) == []
     assert list(brought_along(None, None, [], str)) == []
 

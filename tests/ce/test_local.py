@@ -13,7 +13,7 @@ import pytest
 from act_core.ce.base import ComputingElement, Facts, FetchPlan, RemoteId, SubmissionKey, TowerId
 from act_core.ce.registry import open_ce
 from act_core.db.attempts import new_key
-from act_core.errors import ConfigError
+from act_core.errors import ConfigError, DiskError, Transient
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
 from act_core.processes import lives, process_start
 from act_core.settings.model import Settings, Site
@@ -22,6 +22,12 @@ from act_core.states import CeState
 TOWER = TowerId("tower001")
 COMMIT = InputFile(name=COMMIT_FILE, content="ok\n")
 S = CeState
+
+
+def utc() -> datetime:
+    return datetime.now(UTC)
+
+
 Open = Callable[..., ComputingElement]
 Eventually = Callable[..., Awaitable[Any]]
 Shell = Callable[..., JobSpec]
@@ -202,6 +208,54 @@ async def test_inputs_that_never_come(tmp_path: Path, shell: Shell) -> None:
     assert (await ce.states([job]))[job].state is S.FAILED
     assert "input" in str((await _facts(ce, job)).error)
     await ce.close()
+
+
+def test_a_root_that_can_be_none_is_told_when_the_ce_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    root = tmp_path / "file" / "root"
+    with pytest.raises(ConfigError, match=r"sites\.ce\.options\.root: .*file/root cannot be made: Not a directory"):
+        open_ce(Settings(state_dir=tmp_path), "ce", utc, Site(kind="local", options={"root": str(root)}))
+
+
+ASKED = [
+    pytest.param(lambda ce, job: ce.submit({SubmissionKey(job): JobSpec(executable="x")}), id="submit"),
+    pytest.param(lambda ce, job: ce.put_inputs({job: [COMMIT]}), id="put_inputs"),
+    pytest.param(lambda ce, _job: ce.list_mine(TOWER, set()), id="list_mine"),
+    pytest.param(lambda ce, job: ce.ended({job}), id="ended"),
+    pytest.param(lambda ce, job: ce.states([job]), id="states"),
+    pytest.param(lambda ce, _job: ce.capacity(), id="capacity"),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED)
+async def test_a_root_that_goes_away_is_trouble_that_passes(tmp_path: Path, ask: Any) -> None:
+    ce = open_ce(Settings(state_dir=tmp_path), "ce", utc, Site(kind="local"))
+    root, job = tmp_path / "local" / "ce", RemoteId(new_key(TOWER))
+    root.rmdir()
+    root.touch()
+    before = ce.answers
+    with pytest.raises(Transient, match=r"local/ce: (Not a directory|File exists)"):
+        await ask(ce, job)
+    assert ce.answers == before
+    root.unlink()
+    await ask(ce, job)
+    assert ce.answers == before + 1
+    await ce.close()
+
+
+async def test_results_that_cannot_be_written_are_no_trouble_of_the_job(
+    opened: Open, reach: Any, shell: Shell, tmp_path: Path
+) -> None:
+    ce = opened()
+    good, bad = await _run(ce, shell("true"), shell("true"))
+    for job in (good, bad):
+        await reach(ce, job, *OVER)
+    (tmp_path / "file").touch()
+    lost = FetchPlan(tmp_path / "file" / "home", ("/",))
+    with pytest.raises(DiskError, match=r"file/home cannot be written: .*Not a directory"):
+        await ce.fetch({bad: lost})
+    answers = await ce.fetch({good: FetchPlan(tmp_path / "home", ("/",)), bad: lost})
+    assert set(answers) == {good}  # what came home counts
 
 
 async def test_the_same_key_twice_is_one_job(opened: Open, shell: Shell) -> None:

@@ -31,7 +31,7 @@ BASE = "&(executable=/bin/x)"
 
 
 def _home(source: str) -> str:
-    return source if "://" in source else f"/home/{source.removeprefix('./')}"
+    return source if "://" in source else f"/here/{source.removeprefix('./')}"
 
 
 def _read(text: str) -> JobSpec:
@@ -49,11 +49,11 @@ def test_a_whole_job() -> None:
         stdout="log",
         stderr="log",
         inputs=(
-            InputFile(name="tool", source="/home/tool", executable=True),
-            InputFile(name="near", source="/home/dir/near"),
+            InputFile(name="tool", source="/here/tool", executable=True),
+            InputFile(name="near", source="/here/dir/near"),
             InputFile(name="far", source="root://host//far", options={"cache": "no", "transferprotocol": "https"}),
-            InputFile(name="run.sh", source="/home/run.sh", executable=True),
-            InputFile(name="in.txt", source="/home/in.txt"),
+            InputFile(name="run.sh", source="/here/run.sh", executable=True),
+            InputFile(name="in.txt", source="/here/in.txt"),
         ),
         outputs=(
             *(OutputFile(name=name) for name in ("here", "d/", "@list")),

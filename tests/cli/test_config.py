@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from act_core.ce.registry import kinds
 from act_core.cli.config import app
 
 
@@ -26,7 +27,9 @@ def act_config(*words: str | Path, env: dict[str, str] | None = None) -> Result:
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     file = tmp_path / "arc.yaml"
-    file.write_text("db: {password: hunter2}\nsites: {ce1: {endpoint: 'https://ce1', submitters: 2}}\n")
+    file.write_text(
+        "db: {password: hunter2}\nsites: {ce1: {endpoint: 'https://ce1', submitters: 2}}\nvoms: {proxypath: /p}\n"
+    )
     return file
 
 
@@ -60,6 +63,32 @@ def test_check_of_a_bad_file_ends_with_2_and_every_problem(bad: Path) -> None:
         f"{bad}:3: jobs.attempts: an integer is wanted",
         f"{bad}:2: unknown key jobs.chekinterval; did you mean checkinterval?",
     ]
+
+
+def test_check_opens_every_ce(tmp_path: Path) -> None:
+    file = tmp_path / "arc.yaml"
+    file.write_text(
+        "sites:\n"
+        "  strange:\n"
+        "    kind: nosuch\n"
+        "  here:\n"
+        "    kind: local\n"
+        "    options:\n"
+        "      slots: 0\n"
+        "      rooot: /tmp\n"
+        "  arc: {endpoint: 'https://ce1:443/arex'}\n"
+        "  good: {kind: local, options: {slots: 2}}\n"
+    )
+    result = act_config("check", "--arc-file", file)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"{file}:3: sites.strange.kind: no back end 'nosuch'; there are {', '.join(kinds())}",
+        f"{file}:7: sites.here.options.slots: Input should be greater than or equal to 1",
+        f"{file}:8: sites.here.options.rooot: Extra inputs are not permitted",
+        f"{file}:9: sites.arc: an ARC CE needs a proxy: set voms.proxypath",
+    ]
+    assert len(json.loads(act_config("check", "--json", "--arc-file", file).stdout)["problems"]) == 4
 
 
 def test_check_for_programs(good: Path, bad: Path) -> None:
@@ -106,7 +135,7 @@ def test_show_tells_what_holds_and_where_from(good: Path) -> None:
 def test_show_changed_for_programs(good: Path) -> None:
     result = act_config("show", "--changed", "--json", "--arc-file", good)
     rows = json.loads(result.stdout)
-    assert [row["key"] for row in rows] == ["db.password", "sites.ce1.endpoint"]
+    assert [row["key"] for row in rows] == ["db.password", "sites.ce1.endpoint", "voms.proxypath"]
     assert rows[0] == {
         "file": "aCTConfigARC.yaml",
         "key": "db.password",
@@ -117,7 +146,7 @@ def test_show_changed_for_programs(good: Path) -> None:
 
 def test_an_escape_sequence_in_a_value_does_not_reach_the_terminal(tmp_path: Path) -> None:
     file = tmp_path / "arc.yaml"
-    file.write_text('voms: {vo: "\\e[31mred [bold]"}')
+    file.write_text('db: {name: "\\e[31mred [bold]"}')
     result = act_config("show", "--changed", "--arc-file", file)
     assert "\\x1b[31mred [bold]" in result.stdout
     assert "\x1b" not in result.stdout

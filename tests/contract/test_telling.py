@@ -118,6 +118,12 @@ async def test_a_listing_names_the_key_of_the_submission(bench: Bench, shell: Sh
     assert listing.mine == {answers[key]: key for key in keys}
 
 
+async def test_answers_are_counted(bench: Bench) -> None:
+    before = bench.ce.answers
+    await bench.ce.list_mine(TOWER, set())
+    assert bench.ce.answers > before
+
+
 async def test_capacity_has_no_nonsense(bench: Bench) -> None:
     capacity = await bench.ce.capacity()
     numbers = (capacity.total_slots, capacity.free_slots, capacity.running, capacity.queued)

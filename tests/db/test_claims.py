@@ -175,6 +175,20 @@ def test_weaker_wishes_do_not_hold_the_successor_up(rows: Any, wish: Request) ->
     assert _void(rows, "a", wish).successors == 1
 
 
+def test_nothing_follows_what_its_application_has_released(rows: Any) -> None:
+    rows.add("a", "b")
+    rows.put("a", "b", state="submitting", ce="ce1")
+    rows.put("b", released_at=rows.now)
+    a, b = rows.pick("a", "b").values()
+    rows.db.write(wishes.release, "manual", ["a"], rows.now)
+    settled = _settle(rows, {one: Move(S.VOID, "never arrived", successor=True) for one in (a, b)})
+    # released since it was picked: the next round decides anew
+    assert (settled.stale, settled.written, settled.successors) == ({a.id}, {b.id}, 0)
+    assert _states(rows, "a", "b") == {"a": "submitting", "b": "void"}
+    settled = _settle(rows, {rows.pick("a")["a"]: Move(S.VOID, "never arrived", successor=True)})
+    assert (settled.written, settled.successors) == ({a.id}, 0)
+
+
 def test_a_job_is_succeeded_once(rows: Any) -> None:
     _void(rows, "a")
     old, _ = rows.all("a")

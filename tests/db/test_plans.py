@@ -156,6 +156,7 @@ DEEDS: dict[str, Callable[[Session], Any]] = {
     "settle": _settle,
     "hear": lambda s: claims.hear(s, [as_attempt(row) for row in s.execute(attempts().where(CeJob.id == 1))]),
     "wish": lambda s: wishes.wish(s, "manual", ["j1", "j2"], Request.CLEAN, NOW),
+    "wish_of": lambda s: wishes.wish_of(s, [1, 21], Request.CLEAN, NOW),
     "release": lambda s: wishes.release(s, "manual", ["j1", "j2"], NOW),
     "archive": lambda s: archive.archive_attempts(s, NOW - timedelta(seconds=ROWS // 2)),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, update
 from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from act_core.db import ces
@@ -134,6 +135,39 @@ def test_a_database_that_is_away_is_transient(tmp_path: Path) -> None:
         away.clock()
     assert "secret" not in str(caught.value)
     away.close()
+
+
+@pytest.mark.parametrize("verb", ["read", "write"])
+def test_a_pool_without_a_free_connection_is_transient(db: Database, verb: str) -> None:
+    def waits_in_vain(_session: Session) -> None:
+        raise PoolTimeout("QueuePool limit of size 8 overflow 0 reached")
+
+    with pytest.raises(Transient, match="all its connections are in use"):
+        getattr(db, verb)(waits_in_vain)
+
+
+@pytest.mark.parametrize(
+    ("place", "file", "named_by"),
+    [
+        pytest.param("file/state", None, "$ACT_STATE_DIR", id="a state directory below a file"),
+        pytest.param("state", "file/act.sqlite", "db.file", id="a database below a file"),
+    ],
+)
+def test_a_place_that_can_be_none_is_the_operators(tmp_path: Path, place: str, file: str | None, named_by: str) -> None:
+    (tmp_path / "file").write_text("x")
+    db = Db(file=tmp_path / file if file else None)
+    with pytest.raises(ConfigError) as caught:
+        Database(Settings(state_dir=tmp_path / place, arc=ArcSettings(db=db)))
+    assert str(caught.value) == (
+        f"{tmp_path / (place if file is None else 'file')}: no directory can be made there: "
+        f"{'Not a directory' if file is None else 'File exists'}; name another by {named_by}"
+    )
+
+
+def test_a_file_that_cannot_be_opened_is_the_operators(tmp_path: Path) -> None:
+    (tmp_path / "act.sqlite").mkdir()
+    with pytest.raises(ConfigError, match=r"unable to open database file.*\$ACT_STATE_DIR"):
+        Database(Settings(state_dir=tmp_path)).read(ces.all_ces)
 
 
 @pytest.mark.parametrize("database", ["mysql"], indirect=True)

@@ -1,14 +1,17 @@
-"""An attempt out of thin air: decide functions are pure, so that no table is needed."""
+"""An attempt out of thin air, as decide functions are pure; for the steps, a tower over a CE in memory."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from act_core.db.attempts import Attempt
 from act_core.ids import SubmissionKey
+from act_core.settings.model import Jobs, Settings, Site
 from act_core.states import CeState
+from tests.engine.house import CE, House, SlowCe
+from tests.walk.fake_ce import World
 
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -43,3 +46,17 @@ def attempt() -> Callable[..., Attempt]:
 def now() -> datetime:
     """The moment at which all attempts of these tests were made."""
     return BEGINNING
+
+
+@pytest.fixture
+async def house(db_settings: Settings) -> AsyncIterator[House]:
+    """A tower over a CE in memory."""
+    site = Site(kind="local", patience=timedelta(hours=1))
+    jobs = Jobs(checkinterval="0", checkmintime="0", fetchbackoff="1 min")
+    arc = db_settings.arc.model_copy(update={"sites": {CE: site}, "jobs": jobs})
+    made = House.open(db_settings.model_copy(update={"arc": arc}))
+    made.end = SlowCe(World())
+    yield made
+    for held in made.end.held.values():
+        held.set()
+    await made.close()

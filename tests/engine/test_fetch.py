@@ -9,14 +9,18 @@ import pytest
 from act_core.ce.base import Fetched, Gone, Refused
 from act_core.db.attempts import Attempt
 from act_core.decisions import Move, Stay
-from act_core.engine.fetch import after_fetch, plan
+from act_core.engine.fetch import Policy, after_fetch, after_silence, fetch, plan
+from act_core.engine.settling import SIGHTINGS
+from act_core.errors import ProtocolError
 from act_core.jobspec import JobSpec, OutputFile
 from act_core.settings.model import Settings
 from act_core.states import FINAL, CeState
+from tests.engine.house import CE, House
 
 Make = Callable[..., Attempt]
 S = CeState
-TRIES, FIRST = 3, timedelta(seconds=10)
+TRIES = 3
+POLICY = Policy(TRIES, timedelta(seconds=10), timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
@@ -24,8 +28,6 @@ TRIES, FIRST = 3, timedelta(seconds=10)
     [
         pytest.param(S.FINISHED, Fetched(2, 9), S.DONE, id="outputs of a good job are here"),
         pytest.param(S.FAILED, Fetched(1, 3), S.DONEFAILED, id="logs of a failed job are here"),
-        pytest.param(S.FINISHED, Gone(), S.LOST, id="a good job is gone"),
-        pytest.param(S.FAILED, Gone(), S.LOST, id="a failed job is gone"),
         pytest.param(S.FINISHED, Refused("no x", for_good=True), S.DONEFAILED, id="an output is missing for good"),
         pytest.param(S.FAILED, Refused("no x", for_good=True), S.DONEFAILED, id="a log is missing for good"),
     ],
@@ -33,7 +35,7 @@ TRIES, FIRST = 3, timedelta(seconds=10)
 def test_ended_jobs_become_final(
     attempt: Make, now: datetime, state: CeState, answer: Fetched | Gone | Refused, to: CeState
 ) -> None:
-    decision = after_fetch(attempt(state), answer, now, TRIES, FIRST)
+    decision = after_fetch(attempt(state), answer, now, POLICY)
     assert isinstance(decision, Move)
     assert decision.to is to
     assert decision.wish_done
@@ -46,7 +48,7 @@ def test_ended_jobs_become_final(
 def test_a_second_fetch_of_a_final_job_is_tried_once(
     attempt: Make, now: datetime, state: CeState, answer: Fetched | Gone | Refused
 ) -> None:
-    decision = after_fetch(attempt(state), answer, now, TRIES, FIRST)
+    decision = after_fetch(attempt(state), answer, now, POLICY)
     assert isinstance(decision, Stay)
     assert decision.wish_done
     assert decision.reason
@@ -54,9 +56,9 @@ def test_a_second_fetch_of_a_final_job_is_tried_once(
 
 @pytest.mark.parametrize(("tries", "seconds"), [(0, 10), (1, 20)])
 def test_refused_for_now_is_tried_again(attempt: Make, now: datetime, tries: int, seconds: int) -> None:
-    decision = after_fetch(attempt(S.FINISHED, tries=tries), Refused("slow", for_good=False), now, TRIES, FIRST)
+    decision = after_fetch(attempt(S.FINISHED, tries=tries), Refused("slow", for_good=False), now, POLICY)
     assert isinstance(decision, Stay)
-    assert decision.columns == {"tries": tries + 1, "due_at": now + timedelta(seconds=seconds)}
+    assert decision.columns == {"tries": tries + 1, "due_at": now + timedelta(seconds=seconds), "absent_since": None}
     assert not decision.wish_done
 
 
@@ -65,14 +67,41 @@ def test_refused_for_now_is_tried_again(attempt: Make, now: datetime, tries: int
 )
 def test_patience_ends(attempt: Make, now: datetime, error: str | None, said: str) -> None:
     tired = attempt(S.FINISHED, tries=TRIES - 1, error=error)
-    decision = after_fetch(tired, Refused("slow", for_good=False), now, TRIES, FIRST)
+    decision = after_fetch(tired, Refused("slow", for_good=False), now, POLICY)
     assert isinstance(decision, Move)
     assert decision.to is S.DONEFAILED
     assert decision.columns["error"] == said
 
 
-def test_no_answer_moves_nothing(attempt: Make, now: datetime) -> None:
-    assert after_fetch(attempt(S.FINISHED), None, now, TRIES, FIRST) is None
+@pytest.mark.parametrize("state", [S.FINISHED, S.FAILED])
+def test_one_answer_that_does_not_know_the_job_is_no_witness(attempt: Make, now: datetime, state: CeState) -> None:
+    step = POLICY.patience / SIGHTINGS
+    job, answers = attempt(state), 0
+    while True:
+        decision, answers = after_fetch(job, Gone(), now, POLICY), answers + 1
+        if isinstance(decision, Move):
+            break
+        assert isinstance(decision, Stay)
+        assert decision.columns["due_at"] == now + step
+        job, now = attempt(state, **decision.columns), now + timedelta(hours=9)  # the CE is away most of the time
+    assert (decision.to, decision.wish_done) == (S.LOST, True)
+    assert answers == SIGHTINGS + 2
+
+
+def test_silence_counts_nothing_and_waits_longer_the_longer_it_lasts(attempt: Make, now: datetime) -> None:
+    job = attempt(S.FINISHED, tries=2, absent_since=now)
+    for lasted, pause in ((0, 10), (400, 100), (10_000_000, 900)):
+        moment = now + timedelta(seconds=lasted)
+        decision = after_silence(job, moment, POLICY.first)
+        assert decision == Stay({"due_at": moment + timedelta(seconds=pause), "absent_since": None})
+
+
+async def test_facts_that_cannot_be_had_keep_nothing_from_coming_home(house: House) -> None:
+    jobs = await house.jobs(3, S.FINISHED)
+    house.end.dark = dict.fromkeys(jobs, ProtocolError("rubbish"))
+    await fetch(house, CE)
+    assert await house.states() == dict.fromkeys(jobs, "done")
+    assert {row.wall_s for row in await house.rows()} == {None}
 
 
 OUTPUTS = (

@@ -5,11 +5,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from act_core.ce.base import Facts, Seen
+from act_core.ce.base import Facts, RemoteId, Seen
 from act_core.db.attempts import Attempt
 from act_core.decisions import Move, Stay
-from act_core.engine.poll import RESTART_SETTLES, after_look, after_poll, with_facts
+from act_core.engine import poll as step
+from act_core.engine.poll import RESTART_SETTLES, after_look, after_poll, poll, with_facts
+from act_core.engine.settling import SIGHTINGS
+from act_core.errors import Transient
 from act_core.states import CeState, Request
+from tests.engine.house import CE, House
 
 Make = Callable[..., Attempt]
 S = CeState
@@ -17,7 +21,7 @@ PATIENCE = timedelta(hours=1)
 
 
 def test_absent_for_the_first_time(attempt: Make, now: datetime) -> None:
-    assert after_poll(attempt(S.RUNNING), None, now, PATIENCE) == Stay({"absent_since": now})
+    assert after_poll(attempt(S.RUNNING), None, now, PATIENCE, now) == Stay({"absent_since": now})
 
 
 @pytest.mark.parametrize(
@@ -29,13 +33,33 @@ def test_absent_for_the_first_time(attempt: Make, now: datetime) -> None:
     ],
 )
 def test_absent_again(attempt: Make, now: datetime, absent_for: timedelta, lost: bool) -> None:
-    decision = after_poll(attempt(S.RUNNING, absent_since=now - absent_for), None, now, PATIENCE)
+    looked = now - timedelta(minutes=1)
+    decision = after_poll(attempt(S.RUNNING, absent_since=now - absent_for), None, now, PATIENCE, looked)
     assert decision is None or isinstance(decision, Move)
     assert (decision.to if decision else None) is (S.LOST if lost else None)
 
 
+def test_time_in_which_nobody_looked_proves_nothing(attempt: Make, now: datetime) -> None:
+    missed = attempt(S.RUNNING, absent_since=now - timedelta(hours=5))
+    decision = after_poll(missed, None, now, PATIENCE, now - timedelta(hours=5))
+    assert decision == Stay({"absent_since": now - PATIENCE / SIGHTINGS})
+
+
+def test_few_answers_far_apart_are_enough_in_the_end(attempt: Make, now: datetime) -> None:
+    missed, looked, sightings = attempt(S.RUNNING, absent_since=now), now, 1
+    while True:
+        now, sightings = now + timedelta(hours=2), sightings + 1
+        decision = after_poll(missed, None, now, PATIENCE, looked)
+        if isinstance(decision, Move):
+            break
+        assert decision is not None
+        missed, looked = attempt(S.RUNNING, **decision.columns), now
+    assert decision.to is S.LOST
+    assert sightings == SIGHTINGS + 2
+
+
 def test_back_again(attempt: Make, now: datetime) -> None:
-    decision = after_poll(attempt(S.RUNNING, absent_since=now), Seen(S.RUNNING, "R"), now, PATIENCE)
+    decision = after_poll(attempt(S.RUNNING, absent_since=now), Seen(S.RUNNING, "R"), now, PATIENCE, now)
     assert decision == Stay({"absent_since": None})
 
 
@@ -52,7 +76,7 @@ def test_back_again(attempt: Make, now: datetime) -> None:
     ],
 )
 def test_words_that_move_nothing(attempt: Make, now: datetime, state: CeState, seen: CeState | None) -> None:
-    assert after_poll(attempt(state), Seen(seen, "?"), now, PATIENCE) is None
+    assert after_poll(attempt(state), Seen(seen, "?"), now, PATIENCE, now) is None
 
 
 @pytest.mark.parametrize(
@@ -136,3 +160,55 @@ def test_the_document_joins_the_move(now: datetime) -> None:
 def test_without_a_document_the_move_stays_as_it_is() -> None:
     move = Move(S.FAILED, "F")
     assert with_facts(move, None) is move
+
+
+async def _ended(house: House, n: int) -> list[RemoteId]:
+    jobs = await house.jobs(n, S.RUNNING)
+    for job in jobs:
+        house.end.world.jobs[job].state = "FINISHED"
+    return jobs
+
+
+async def test_one_dark_document_costs_its_chunk_the_facts_and_nobody_the_state(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "CHUNK", 2)
+    jobs = await _ended(house, 6)
+    house.end.dark[jobs[3]] = Transient("500")
+    await poll(house, CE)
+    assert await house.states() == dict.fromkeys(jobs, "finished")
+    assert [row.wall_s for row in await house.rows()] == [1, 1, None, None, None, None]
+
+
+async def test_what_a_chunk_told_is_settled_before_the_next_one_is_asked_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "CHUNK", 2)
+    jobs = await _ended(house, 4)
+    house.end.dark[jobs[3]] = ValueError("the worker dies")
+    with pytest.raises(ValueError, match="dies"):
+        await poll(house, CE)
+    assert [row.state for row in await house.rows()] == ["finished", "finished", "running", "running"]
+
+
+async def test_ended_jobs_are_remembered_as_long_as_the_ce_lists_them(house: House) -> None:
+    jobs = await _ended(house, 3)
+    for _ in range(3):
+        await poll(house, CE)
+    assert house.memory(CE).ended_seen == set(jobs)
+    del house.end.world.jobs[jobs[0]]
+    await poll(house, CE)
+    assert house.memory(CE).ended_seen == set(jobs[1:])
+
+
+async def test_an_outage_between_two_answers_loses_no_job(house: House) -> None:
+    jobs = await house.jobs(2, S.RUNNING)
+    house.end.world.jobs.clear()
+    await poll(house, CE)
+    house.ahead = timedelta(hours=7)
+    await poll(house, CE)
+    assert await house.states() == dict.fromkeys(jobs, "running")
+    for _ in range(3 * SIGHTINGS):
+        house.ahead += timedelta(minutes=10)
+        await poll(house, CE)
+    assert await house.states() == dict.fromkeys(jobs, "lost")

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from act_core.ce.base import RemoteId
 from act_core.db.attempts import Attempt
 from act_core.decisions import Move, Stay
-from act_core.engine.reconcile import after_listing
+from act_core.engine.reconcile import after_listing, reconcile
 from act_core.states import CeState
+from tests.engine.house import CE, House
 
 Make = Callable[..., Attempt]
 GRACE = timedelta(seconds=60)
@@ -62,3 +64,36 @@ def test_two_listings_the_second_one_after_the_grace_time(attempt: Make, now: da
     assert decision.to is CeState.VOID
     assert decision.successor
     assert not decision.costs_attempt
+
+
+async def test_a_ce_that_loses_every_submission_gets_them_ever_more_slowly(house: House) -> None:
+    await house.jobs(1, CeState.SUBMITTING)
+    pauses: list[timedelta] = []
+    while len(pauses) < 4:
+        house.ahead += timedelta(hours=2)
+        await reconcile(house, CE)
+        newest = (await house.rows())[-1]
+        if newest.state == CeState.TOSUBMIT:
+            assert newest.due_at is not None
+            assert newest.tries == len(pauses) + 1
+            pauses.append(newest.due_at - newest.created)  # less what the reading took
+            await house.sent()
+    assert all(later > sooner * 1.5 for sooner, later in pairwise(pauses))
+    assert len(await house.rows()) == 5
+
+
+@pytest.mark.parametrize(
+    ("older", "state"),
+    [
+        pytest.param(True, "void", id="a job without a name that was there before cannot be it"),
+        pytest.param(False, "submitting", id="a job without a name that came later may be it"),
+    ],
+)
+async def test_jobs_without_a_name(house: House, older: bool, state: str) -> None:
+    before = house.now()
+    await house.jobs(1, CeState.SUBMITTING)
+    house.end.nameless = {RemoteId("odd"): before if older else house.now()}
+    for _ in range(3):
+        house.ahead += timedelta(minutes=10)
+        await reconcile(house, CE)
+    assert (await house.rows())[0].state == state

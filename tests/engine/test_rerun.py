@@ -9,7 +9,7 @@ from act_core.ce.base import Accepted, Gone, Refused
 from act_core.db.attempts import Attempt
 from act_core.decisions import Move, Stay
 from act_core.engine.rerun import after_restart, after_wish
-from act_core.states import ENDED, LIVING, CeState
+from act_core.states import ENDED, FINAL, LIVING, CeState
 
 Make = Callable[..., Attempt]
 S = CeState
@@ -48,7 +48,7 @@ def test_an_ended_job_is_closed_and_succeeded(attempt: Make, now: datetime, stat
     assert (decision.to, decision.wish_done, decision.successor) == (S.DONEFAILED, True, True)
 
 
-@pytest.mark.parametrize("state", [S.DONE, S.DONEFAILED, S.CANCELLED, S.LOST, S.VOID])
+@pytest.mark.parametrize("state", [S.DONE, S.DONEFAILED, S.CANCELLED, S.VOID])
 def test_a_final_job_is_succeeded(attempt: Make, now: datetime, state: CeState) -> None:
     decision = after_wish(attempt(state), now)
     assert isinstance(decision, Stay)
@@ -57,6 +57,30 @@ def test_a_final_job_is_succeeded(attempt: Make, now: datetime, state: CeState) 
 
 def test_an_abandoned_job_may_still_run(attempt: Make, now: datetime) -> None:
     decision = after_wish(attempt(S.ABANDONED), now)
+    assert isinstance(decision, Stay)
+    assert (decision.wish_done, decision.successor) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "again"),
+    [
+        pytest.param(-1, False, id="wished while it lived"),
+        pytest.param(0, True, id="wished when it was lost: with --force"),
+        pytest.param(None, False, id="not wished"),
+    ],
+)
+def test_a_lost_job_is_succeeded_when_that_was_wished_of_a_lost_job(
+    attempt: Make, now: datetime, seconds: int | None, again: bool
+) -> None:
+    wished = None if seconds is None else now + timedelta(seconds=seconds)
+    decision = after_wish(attempt(S.LOST, request_at=wished), now)
+    assert isinstance(decision, Stay)
+    assert (decision.wish_done, decision.successor) == (True, again)
+
+
+@pytest.mark.parametrize("state", sorted(ENDED | FINAL))
+def test_what_its_application_has_closed_is_not_run_again(attempt: Make, now: datetime, state: CeState) -> None:
+    decision = after_wish(attempt(state, released_at=now, request_at=now), now)
     assert isinstance(decision, Stay)
     assert (decision.wish_done, decision.successor) == (True, False)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from act_core.apps import Application, Part
+from act_core.ce.base import RemoteId
 from act_core.db import queries
 from act_core.errors import ProtocolError, Transient
 from act_core.going import Going
@@ -207,6 +208,21 @@ async def test_a_ce_that_rests_is_not_tried_again(probe: Probe) -> None:
     window = await probe.run(breaker=True)
     assert probe.caller.tries == {"ce": 1}
     assert window.counts == {"errors": 1}
+
+
+async def test_only_an_answer_of_the_ce_closes_its_breaker(probe: Probe) -> None:
+    async def asks(_key: str) -> Counts:
+        await (await probe.rt.ce("ce")).states([RemoteId("1")])
+        return Counts()
+
+    failures = []
+    for deed in (failing(ProtocolError("odd")), good, asks):
+        probe.keys, probe.deeds = ["ce"], {"ce": deed}
+        await probe.run(breaker=True)
+        row = await probe.rt.read(queries.ce_row, "ce")
+        assert row is not None
+        failures.append(row.failures)
+    assert failures == [1, 1, 0]
 
 
 async def test_a_bug_of_ours_is_told_and_the_others_go_on(probe: Probe) -> None:

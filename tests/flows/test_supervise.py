@@ -129,6 +129,26 @@ def test_nobody_is_healthy_where_nobody_listens() -> None:
     assert not healthy(f"http://127.0.0.1:{free_port()}")
 
 
+def test_what_cannot_be_mended_now_ends_no_tower(
+    settings: Settings, child: Child, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_words: str) -> None:
+        raise ActError("no deployments")
+
+    supervisor = Supervisor(settings, free_port(), lambda _words: None)
+    monkeypatch.setattr(supervisor, "_pool_is_there", lambda: False)
+    monkeypatch.setattr(supervisor, "_furnish", refused)
+    supervisor._mend()
+    assert "no deployments" in caplog.text
+    monkeypatch.setattr(supervise, "SERVER_UP_S", 0.0)
+    supervisor.server = child
+    child.log.touch()
+    child.start()
+    assert supervisor._back_again() == 0.0
+    assert "does not come up" in caplog.text
+    assert child.died()
+
+
 def test_the_password_is_made_once_and_is_nobodys_business(settings: Settings) -> None:
     made = password(settings)
     assert made == password(settings)

@@ -92,7 +92,7 @@ yaml_like = st.lists(st.sampled_from(WORDS + MARKS) | st.text(max_size=3), max_s
 
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arc=st.text() | yaml_like, app=yaml_like, value=yaml_like)
-@example(arc="jobs: {grace: 1e999}", app="cric: {every: .nan}", value="9" * 400)
+@example(arc="jobs: {grace: 1e999}", app="panda: {timeout: .nan}", value="9" * 400)
 @example(arc="db: {port: !!int 0b}", app="panda: {sites: !!binary x}", value="!!timestamp x")
 def test_no_text_makes_it_raise_anything_but_a_config_error(tmp_path: Path, arc: str, app: str, value: str) -> None:
     files = tmp_path / "arc.yaml", tmp_path / "app.yaml"
@@ -100,7 +100,7 @@ def test_no_text_makes_it_raise_anything_but_a_config_error(tmp_path: Path, arc:
         file.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
     variables = (
         "ACT_JOBS__GRACE",
-        "ACT_VOMS__ROLES",
+        "ACT_MODULES__APP",
         "ACT_SITES__X",
         "ACT_SITES__X__OPTIONS__Y",
         "ACT_VOMS__PROXYPATH",

@@ -18,7 +18,7 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         "ACT_SITES__CE1_EXAMPLE_ORG__MAXJOBS": "7",
         "ACT_SITES__CE2": "{endpoint: https://ce2, options: {queue: [a, b]}}",
         "ACT_SITES__CE2__TWO_PHASE": "no",
-        "ACT_VOMS__ROLES": "[pilot]",
+        "ACT_MODULES__APP": "[atlas]",
         "ACT_VOMS__PROXYPATH": "",
         "ACT_PANDA__TOKENFILE": "~/token",
         "ACT_LOGGER__LEVEL": "WARNING",
@@ -33,7 +33,7 @@ def test_the_environment_wins(tmp_path: Path) -> None:
     assert settings.arc.sites["Ce1.Example.org"].maxjobs == 7
     assert settings.arc.sites["ce2"].options == {"queue": ["a", "b"]}
     assert settings.arc.sites["ce2"].two_phase is False
-    assert settings.arc.voms.roles == ("pilot",)
+    assert settings.app.modules.app == ("atlas",)
     assert settings.arc.voms.proxypath is None
     assert settings.app.panda.tokenfile == Path("~/token").expanduser()
     assert settings.arc.logger.level == "warning"
@@ -50,7 +50,7 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("ACT_DB", "$ACT_DB: no key; did you mean $ACT_DB__KEY?"),
         ("ACT_DB__", "$ACT_DB__: no key; did you mean $ACT_DB__KEY?"),
         ("ACT_JOB__ATTEMPTS", "$ACT_JOB__ATTEMPTS: no section job; did you mean jobs?"),
-        ("ACT_VOMS__ROLES", "$ACT_VOMS__ROLES:1: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("ACT_MODULES__APP", "$ACT_MODULES__APP:1: not YAML: expected ',' or ']', but got '<stream end>'"),
         ("ACT_DB__PORT", "$ACT_DB__PORT:1: not YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )

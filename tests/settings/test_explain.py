@@ -36,7 +36,7 @@ def test_every_key_has_a_row_with_its_origin(tmp_path: Path) -> None:
     assert rows["jobs.checkmintime"].value == "2 s"
     assert not rows["sites.ce1.batch"].changed
     assert rows["panda.sites"].value == {}
-    assert rows["voms.roles"].value == ["production", "pilot"]
+    assert rows["modules.app"].value == ["manual"]
 
 
 def test_secrets_are_hidden_wherever_they_stand(tmp_path: Path) -> None:

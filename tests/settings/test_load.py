@@ -39,24 +39,24 @@ def test_a_state_directory_in_nobodys_home(tmp_path: Path) -> None:
 
 
 def test_first_found_file_wins(tmp_path: Path) -> None:
-    def written(path: Path, vo: str) -> Path:
+    def written(path: Path, name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"voms: {{vo: {vo}}}")
+        path.write_text(f"db: {{name: {name}}}")
         return path
 
     env = {"HOME": "/home/op"}
 
-    def vo(given: Path | None = None) -> str:
-        return load_settings(given, env=env).settings.arc.voms.vo
+    def name(given: Path | None = None) -> str:
+        return load_settings(given, env=env).settings.arc.db.name
 
     written(Path("aCTConfigARC.yaml"), "cwd")
-    assert vo() == "cwd"
+    assert name() == "cwd"
     written(tmp_path / "venv/etc/act/aCTConfigARC.yaml", "venv")
     env["VIRTUAL_ENV"] = str(tmp_path / "venv")
-    assert vo() == "venv"
+    assert name() == "venv"
     env["ACTCONFIGARC"] = str(written(tmp_path / "named.yaml", "variable"))
-    assert vo() == "variable"
-    assert vo(written(tmp_path / "given.yaml", "given")) == "given"
+    assert name() == "variable"
+    assert name(written(tmp_path / "given.yaml", "given")) == "given"
 
 
 def test_named_files_that_are_missing_are_both_told() -> None:
@@ -89,8 +89,8 @@ def test_values_and_lines(tmp_path: Path) -> None:
 def test_all_problems_of_both_files_and_the_environment_are_told_together(tmp_path: Path) -> None:
     told = problems(
         tmp_path,
-        "sites:\n  ce1:\n    endpont: x\n    maxjobs: many\njobs: 5\nvoms: {roles: production}\n",
-        "pandas: {}\ndb: {x: 1}\nsites: {}\npanda:\n  timeout: soon\n  cacert: ''\n",
+        "sites:\n  ce1:\n    endpont: x\n    maxjobs: many\njobs: 5\n",
+        "pandas: {}\ndb: {x: 1}\nsites: {}\npanda:\n  timeout: soon\n  cacert: ''\nmodules: {app: atlas}\n",
         {"ACT_DB__PORT": "seven", "ACT_DB__PASWORD": "hunter2"},
     )
     assert sorted(told) == sorted(
@@ -98,10 +98,10 @@ def test_all_problems_of_both_files_and_the_environment_are_told_together(tmp_pa
             "arc.yaml:3: unknown key sites.ce1.endpont; did you mean endpoint?",
             "arc.yaml:4: sites.ce1.maxjobs: an integer is wanted",
             "arc.yaml:5: jobs: a section with keys is wanted",
-            "arc.yaml:6: voms.roles: a list is wanted, such as [a, b]",
             "app.yaml:1: unknown key pandas; did you mean panda?",
             "app.yaml:3: unknown key sites; it belongs in aCTConfigARC.yaml",
             "app.yaml:5: panda.timeout: a time is wanted: seconds, or a number with s, min, h or d",
+            "app.yaml:7: modules.app: a list is wanted, such as [a, b]",
             "app.yaml:6: panda.cacert: a path is wanted, not an empty or unprintable text",
             "$ACT_DB__PORT: db.port: an integer is wanted",
             "$ACT_DB__PASWORD: unknown key db.pasword; did you mean password?",
@@ -124,8 +124,8 @@ periodicrestart: {actsubmitter: 120}
 actlocation: {dir: /x}
 logger: {arclevel: INFO, level: DEBUG}
 jobs: {queuefraction: 0.5, queueoffset: 100, maxtimerunning: 777600, maxtimecancelling: 1800}
-downtime: {srmdown: []}
-voms: {bindir: /usr/bin, proxylifetime: 345600, minlifetime: 302400, proxystoredir: /x}
+downtime: {srmdown: [], clusters: [x]}
+voms: {vo: atlas, roles: [production], bindir: /usr/bin, proxylifetime: 345600, minlifetime: 302400, proxystoredir: /x}
 errors: {toresubmit: {arcerrors: [x]}}
 monitor: {prometheusport: 1}
 """
@@ -133,7 +133,7 @@ monitor: {prometheusport: 1}
 db: {type: mysql, nonsense: 1}
 executable: {ptarurl: x, ptarurlrc: y}
 monitor: {apfmon: x}
-cric: {objectstores: x, osfilename: y}
+cric: {every: 600, objectstores: x, osfilename: y}
 user: {jwt_secret: hunter2}
 panda: {sites: {Q: {flavour: ARC-CE}}}
 """
@@ -141,7 +141,7 @@ panda: {sites: {Q: {flavour: ARC-CE}}}
     assert loaded.settings.arc.jobs.maxtimecancelling == timedelta(minutes=30)
     assert loaded.settings.arc.logger.level == "debug"
     told = [one.replace(f"{tmp_path}/", "") for one in loaded.warnings]
-    assert len(told) == 22
+    assert len(told) == 26
     assert all(" has no effect: " in one for one in told)
     assert "hunter2" not in "".join(told)
     assert told[0].startswith("arc.yaml:1: sites.ce.example.org.submitters has no effect: ")

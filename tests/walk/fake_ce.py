@@ -106,10 +106,11 @@ class World:
 class FakeCe:
     """The protocol on top of the world; a fault strikes one call."""
 
-    traits = Traits(kind="fake", two_phase=True, needs_credential=False, batch=3, restarts=True)
+    traits = Traits(kind="fake", two_phase=True, needs_credential=False, batch=3, restarts=True, together=2)
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.answers = 0
 
     async def _call(self, effect: Callable[[], T], late: Callable[[], None] | None = None) -> T:
         fault = self.world.strike()
@@ -121,6 +122,7 @@ class FakeCe:
         if fault == "pause before":
             await self._pause()
         answer = effect()
+        self.answers += 1
         if fault == "pause after":
             await self._pause()
         if fault == "crash":

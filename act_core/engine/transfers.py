@@ -1,0 +1,193 @@
+"""Files on their way: a round settles what comes, and what takes longer goes on beside it.
+
+So one slow file holds up no other job of its CE. Who is left behind is claimed in its row (`due_at` lies ahead, as long
+as the transfer lives), so that nobody begins it again; when the process dies, the claim runs out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import chain
+from math import inf
+from typing import Any, Generic, TypeVar
+
+from act_core.ce.base import RemoteId
+from act_core.db import queries
+from act_core.db.attempts import Attempt
+from act_core.decisions import Stay
+from act_core.engine.settling import settled_attempts
+from act_core.errors import ActError
+from act_core.logs import log
+from act_core.runtime import Counts, Runtime
+from act_core.states import ENDED, LIVING, Request
+
+logger = log(__name__)
+A = TypeVar("A")
+CLAIM = timedelta(minutes=3)
+RENEW_S = CLAIM.total_seconds() / 3
+BATCH_S = 2.0  # answers that come within so long are settled together
+PATIENCE_S = 20.0  # a round waits no longer
+KILLS = (Request.CANCEL, Request.CLEAN, Request.RESUBMIT)
+
+
+@dataclass(slots=True)
+class Came(Generic[A]):
+    """What came of transfers that are over: an answer, or none."""
+
+    answers: dict[Attempt, A] = field(default_factory=dict)
+    silent: list[Attempt] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.answers or self.silent)
+
+
+Call = Callable[[Sequence[Attempt]], Awaitable[Mapping[RemoteId, A]]]
+Settle = Callable[[Came[A]], Awaitable[Counts]]
+
+
+@dataclass(slots=True, eq=False)
+class _Transfer(Generic[A]):
+    """One call, for one job or a few."""
+
+    attempts: list[Attempt]  # as their rows stand
+    task: "asyncio.Task[Mapping[RemoteId, A]]"
+
+    def tell(self, came: Came[A]) -> BaseException | None:
+        """What the call says of each attempt; returns its error."""
+        err = None if self.task.cancelled() else self.task.exception()
+        answers = {} if err or self.task.cancelled() else self.task.result()
+        for attempt in self.attempts:
+            if attempt.remote_id and attempt.remote_id in answers:
+                came.answers[attempt] = answers[attempt.remote_id]
+            elif err is None or isinstance(err, ActError):
+                came.silent.append(attempt)
+        return err
+
+
+class Lot(Generic[A]):
+    """The transfers of one stage at one CE, under way or over and not settled."""
+
+    def __init__(self) -> None:
+        self._all: list[_Transfer[A]] = []
+        self._settling = asyncio.Lock()  # a claim and an answer of the same row wait for each other
+        self._keeper: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return sum(len(one.attempts) for one in self._all)
+
+    def over(self) -> bool:
+        """Whether there is anything to settle."""
+        return any(one.task.done() for one in self._all)
+
+    def begin(self, chunks: Iterable[list[Attempt]], call: Call[A]) -> "list[asyncio.Task[Mapping[RemoteId, A]]]":
+        async def one_call(some: Sequence[Attempt]) -> Mapping[RemoteId, A]:
+            return await call(some)
+
+        new = [_Transfer(chunk, asyncio.create_task(one_call(tuple(chunk)))) for chunk in chunks]
+        self._all += new
+        return [one.task for one in new]
+
+    def not_begun(self, picked: Sequence[Attempt]) -> list[Attempt]:
+        """Those that are not among the transfers; of the others the row is taken as it was picked."""
+        rows = {attempt.id: attempt for attempt in picked}
+        mine = {attempt.id for one in self._all for attempt in one.attempts}
+        for one in self._all:
+            one.attempts = [_newer(attempt, rows.get(attempt.id)) for attempt in one.attempts]
+        return [attempt for attempt in picked if attempt.id not in mine]
+
+    async def settle(self, how: Settle[A], errors: list[ActError]) -> Counts:
+        """Settle what is over, as one batch. Raises a bug of ours; collects other errors."""
+        async with self._settling:
+            over = [one for one in self._all if one.task.done()]
+            came: Came[A] = Came()
+            found = [err for one in over if (err := one.tell(came))]
+            counts = await how(came) if came else Counts()
+            self._all = [one for one in self._all if one not in over]
+        errors += [err for err in found if isinstance(err, ActError)]
+        for err in found:
+            if not isinstance(err, ActError):
+                raise err
+        return counts
+
+    async def claim(self, rt: Runtime, ce: str) -> None:
+        """Claim what is left for a while; whoever is wanted dead is left to be killed."""
+        async with self._settling:
+            if not self._all:
+                return
+            now = rt.now()
+            wanted = await rt.read(queries.wished, ce, KILLS, now, len(self) + 1000, LIVING | ENDED)
+            dying = {attempt.id for attempt in wanted}
+            left = [a for a in chain.from_iterable(one.attempts for one in self._all) if a.id not in dying]
+            claims = {attempt: Stay({"due_at": now + CLAIM}) for attempt in left}
+            fresh = {attempt.id: attempt for attempt in await settled_attempts(rt, claims, "transfer")}
+            for one in self._all:
+                one.attempts = [fresh.get(attempt.id, attempt) for attempt in one.attempts]
+
+    async def keep(self, rt: Runtime, ce: str) -> None:
+        """Claim what is left, and go on doing so until nothing is."""
+        await self.claim(rt, ce)
+        if self._all and (self._keeper is None or self._keeper.done()):
+            self._keeper = asyncio.create_task(self._keep(rt, ce))
+
+    async def _keep(self, rt: Runtime, ce: str) -> None:
+        while self._all:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self.claim(rt, ce)
+            except ActError as err:
+                logger.warning("ce=%s the claims of %d transfers are not renewed: %s", ce, len(self), err)
+
+    async def close(self) -> None:
+        """Give all of them up: who begins them again waits until the claims run out."""
+        tasks: list[asyncio.Task[Any]] = [one.task for one in self._all]
+        tasks += [self._keeper] if self._keeper else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._all.clear()
+
+
+def _newer(attempt: Attempt, picked: Attempt | None) -> Attempt:
+    return picked if picked and picked.version > attempt.version else attempt
+
+
+def chunked(attempts: Sequence[Attempt], size: int) -> Iterator[list[Attempt]]:
+    for start in range(0, len(attempts), size):
+        yield list(attempts[start : start + size])
+
+
+def lot(rt: Runtime, ce: str, stage: str) -> Lot[Any]:
+    """The transfers that this process has under way."""
+    found = rt.memory(ce).transfers.setdefault(stage, Lot())
+    assert isinstance(found, Lot)
+    return found
+
+
+async def carry(
+    rt: Runtime, ce: str, stage: str, chunks: Iterable[list[Attempt]], call: Call[A], how: Settle[A]
+) -> Counts:
+    """Begin transfers, and settle what ends within a round's patience; of earlier ones, what has ended.
+
+    Raises the first error of a call, after everything that was answered is settled.
+    """
+    mine: Lot[A] = lot(rt, ce, stage)
+    errors: list[ActError] = []
+    loop = asyncio.get_running_loop()
+    begun, ends = mine.begin(chunks, call), loop.time() + (PATIENCE_S if rt.lasting else inf)
+    counts = Counts()
+    while (waiting := [one for one in begun if not one.done()]) and (left := ends - loop.time()) > 0:
+        await asyncio.wait(waiting, timeout=min(BATCH_S, left))
+        counts += await mine.settle(how, errors)
+    counts += await mine.settle(how, errors)
+    await mine.keep(rt, ce)
+    if errors:
+        raise errors[0]
+    return counts
+
+
+async def with_transfers(rt: Runtime, stage: str) -> list[str]:
+    """CEs with transfers to be settled that do not rest."""
+    names = [ce for ce in rt.remembered() if stage in rt.memory(ce).transfers and lot(rt, ce, stage).over()]
+    rows = [await rt.read(queries.ce_row, ce) for ce in names]
+    return [row.name for row in rows if row and (row.retry_at is None or row.retry_at <= rt.now())]

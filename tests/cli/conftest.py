@@ -1,0 +1,88 @@
+"""The command `act` as an operator has it: words in; an exit code, stdout and stderr out."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from act_core.cli import main
+from act_core.cli.context import use_files
+from tests.fixtures.databases import Servers
+
+CONFIGURATION = """\
+sites:
+  here: {kind: local, options: {slots: 2}}
+  there: {kind: local, options: {slots: 2}}
+jobs: {checkinterval: 0, checkmintime: 0, spread: 0, fetchbackoff: 0}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[str]:
+        """Of a table: its words, single-spaced."""
+        return [" ".join(line.split()) for line in self.out.splitlines()]
+
+
+Act = Callable[..., Said]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a configuration, and a state directory without tables: `place/state`."""
+    for name in ("ACTCONFIGARC", "ACTCONFIGAPP", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ACT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "aCTConfigARC.yaml").write_text(CONFIGURATION)
+    return tmp_path
+
+
+@pytest.fixture
+def bare(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Act:
+    """`act` before the first `act bootstrap`."""
+
+    def run(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["act", *map(str, words)])
+        capsys.readouterr()
+        use_files(None, None)
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return Said(code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def until_idle(place: Path) -> Callable[..., Said]:
+    """`act sweep all --until-idle` in a process of its own: its jobs are that one's children."""
+
+    def run(*words: object) -> Said:
+        command = [sys.executable, "-m", "act_core.cli", "sweep", "all", "--until-idle", *map(str, words)]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=100, check=False)
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def act(bare: Act, place: Path, servers: Servers) -> Act:
+    """`act` with state tables that are ready and empty."""
+    servers.ready("sqlite", place / "state")
+    return bare

@@ -1,0 +1,120 @@
+"""Large texts: many go in several statements and one transaction, and one that fits into none is named."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from act_core.db import arrivals
+from act_core.db.bulk import LARGEST, STATEMENT, portions, update_rows, weight
+from act_core.db.models import CeJob, Description
+from act_core.db.panda_models import PandaRow
+from act_core.db.session import Database
+from act_core.errors import BadInput
+from act_core.jobspec import InputFile, JobSpec
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+GIANT = LARGEST + 1_000_000
+
+
+def _panda_rows(db: Database, n: int) -> list[int]:
+    common = {"server": "s", "attempt_nr": 0, "queue": "Q", "label": "x", "state": "running", "job": "{}"}
+    times = dict.fromkeys(("state_since", "created", "modified"), NOW)
+    db.write(lambda s: s.execute(insert(PandaRow), [common | times | {"panda_id": i} for i in range(n)]) and None)
+    return list(db.read(lambda s: s.scalars(select(PandaRow.id).order_by(PandaRow.id)).all()))
+
+
+def _lengths(db: Database) -> list[int | None]:
+    return list(db.read(lambda s: s.scalars(select(func.length(PandaRow.report)).order_by(PandaRow.id)).all()))
+
+
+def _job(name: str, size: int) -> arrivals.NewJob:
+    spec = JobSpec(executable="x", inputs=(InputFile(name="a", content="x" * size),))
+    return arrivals.NewJob("manual", name, spec, frozenset({"ce1"}), 3)
+
+
+def _portions(session: Session, rows: Iterable[tuple[str, dict[str, Any]]]) -> list[list[str]]:
+    return [[key for key, _ in batch] for batch in portions(session, rows, str)]
+
+
+def test_rows_share_a_statement_as_long_as_they_fit(db: Database) -> None:
+    sizes = {"a": STATEMENT // 2, "b": STATEMENT // 2, "c": 1, "d": STATEMENT, "e": 3 * STATEMENT, "f": 1, "g": 1}
+    rows = [(name, {"text": "x" * size}) for name, size in sizes.items()]
+    assert db.read(_portions, rows) == [["a", "b"], ["c"], ["d"], ["e"], ["f", "g"]]
+    assert db.read(_portions, []) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "size"),
+    [
+        pytest.param(["abc", "", None, 5], 3 + 8 + 8, id="numbers are small"),
+        pytest.param(["äöü"], 6, id="bytes, not characters"),
+        pytest.param(["\ud800"], 3, id="half a character"),
+        pytest.param([b"\0" * 7], 7, id="bytes as they are"),
+    ],
+)
+def test_what_values_weigh(row: list[Any], size: int) -> None:
+    assert weight(row) == size
+
+
+def test_many_large_texts_are_written_in_one_transaction(db: Database) -> None:
+    ids = _panda_rows(db, 20)
+    db.write(update_rows, PandaRow, {one: {"report": "x" * (1_000_000 + n)} for n, one in enumerate(ids)})
+    assert _lengths(db) == [1_000_000 + n for n in range(20)]
+
+
+def test_a_text_that_only_just_fits_is_written(db: Database) -> None:
+    (one,) = _panda_rows(db, 1)
+    db.write(update_rows, PandaRow, {one: {"report": "x" * (LARGEST - 1000)}})
+    assert _lengths(db) == [LARGEST - 1000]
+
+
+def test_a_row_that_no_statement_takes_is_named_and_nothing_is_written(db: Database) -> None:
+    first, second = _panda_rows(db, 2)
+    with pytest.raises(BadInput, match=rf"panda_jobs row {second}: \d+ bytes, most of them in report"):
+        db.write(update_rows, PandaRow, {first: {"report": "x" * STATEMENT}, second: {"report": "x" * GIANT}})
+    assert _lengths(db) == [None, None]
+
+
+@pytest.mark.parametrize("database", ["mysql"], indirect=True)
+def test_what_quoting_makes_of_a_text_counts(db: Database) -> None:
+    (one,) = _panda_rows(db, 1)
+    with pytest.raises(BadInput, match="panda_jobs row"):
+        db.write(update_rows, PandaRow, {one: {"report": '"' * (LARGEST - 1000)}})
+
+
+def test_many_large_descriptions_are_added(rows: Any, db: Database) -> None:
+    jobs = [_job(f"j{n}", 60_000 + n) for n in range(400)]
+    db.write(arrivals.add_jobs, rows.tower, jobs, rows.now)
+    joined = select(CeJob.app_job_id, Description.spec).join(Description, Description.id == CeJob.description_id)
+    found: dict[str, str] = db.read(lambda session: dict(session.execute(joined).tuples().all()))
+    assert found == {job.app_job_id: job.spec.model_dump_json(exclude_defaults=True) for job in jobs}
+
+
+def test_a_description_that_no_statement_takes_names_its_job(rows: Any, db: Database) -> None:
+    with pytest.raises(BadInput, match=r"the description of job big: \d+ bytes, most of them in spec"):
+        db.write(arrivals.add_jobs, rows.tower, [_job("small", 1), _job("big", GIANT)], rows.now)
+    assert db.read(lambda session: session.scalars(select(func.count()).select_from(CeJob)).one()) == 0
+
+
+@pytest.mark.parametrize("database", ["mysql"], indirect=True)
+@pytest.mark.parametrize("size", [17_000_000, 40_000_000])
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_server_that_hangs_up_on_a_large_row_is_no_reason_to_try_again(db: Database, size: int, n: int) -> None:
+    rows = [{"spec": "x" * size, "created": NOW}] * n
+    with pytest.raises(BadInput, match="max_allowed_packet in one row: INSERT INTO job_descriptions"):
+        db.write(lambda session: session.execute(insert(Description), rows) and None)
+
+
+def test_a_statement_holds_no_more_than_it_may(
+    rows: Any, db: Database, statements: Callable[[], list[tuple[str, Any]]]
+) -> None:
+    ids = _panda_rows(db, 10)
+    statements()
+    db.write(update_rows, PandaRow, {one: {"report": "x" * (STATEMENT // 4)} for one in ids})
+    sent = [parameters for text, parameters in statements() if text.startswith("UPDATE") or "WITH" in text]
+    assert len(sent) == 3
+    assert all(weight(one.values() if isinstance(one, dict) else one) <= STATEMENT * 1.01 for one in sent)
