@@ -9,7 +9,7 @@ APP = Application(
     on_news=mirror.on_news,
     parts=(
         Part("refresh-queues", "read", refresh.due, refresh.refresh),
-        Part("fetch-jobs", "fetch", fetch_jobs.due, fetch_jobs.fetch_jobs),
+        Part("fetch-jobs", "take for", fetch_jobs.due, fetch_jobs.fetch_jobs),
         Part("translate", "translate", bind.due, bind.bind),
         Part("fetch-validate", "validate", validate.due, validate.validate),
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
