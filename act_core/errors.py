@@ -17,6 +17,10 @@ class Transient(ActError):
     """Nobody acts: the next round is the retry."""
 
 
+class DatabaseAway(Transient):
+    """Nobody acts: the next round is the retry, and no CE is to blame."""
+
+
 class CredentialError(ActError):
     """The operator acts; the CE rests meanwhile."""
 

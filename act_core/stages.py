@@ -25,6 +25,7 @@ from act_core.errors import (
     ActError,
     ConfigError,
     CredentialError,
+    DatabaseAway,
     DiskError,
     OutcomeUnknown,
     ProtocolError,
@@ -160,7 +161,7 @@ class Tower:
 
     async def _went_wrong(self, part: Part, key: str, err: ActError) -> None:
         logger.warning("%s %s: %s", part.verb, key, err)
-        if part.breaker and not isinstance(err, DiskError):
+        if part.breaker and not isinstance(err, (DiskError, DatabaseAway)):
             until = await self.rt.write(ces.went_wrong, key, str(err), self.rt.settings.arc.breaker, self.rt.now())
             if until:
                 logger.warning("ce=%s rests until %s: %s", key, f"{until:%H:%M:%S}", err)

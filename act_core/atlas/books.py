@@ -145,6 +145,12 @@ class Settled:
         return Counts({word.replace("_", " "): n for word, n in words.items() if n})
 
 
+def lock(session: Session, rows: Collection[Booked]) -> None:
+    """Who writes rows of PanDA jobs and of attempts in one transaction locks those of PanDA jobs first."""
+    for chunk in chunks(sorted(row.id for row in rows)):
+        session.execute(select(PandaRow.id).where(PandaRow.id.in_(chunk)).order_by(PandaRow.id).with_for_update())
+
+
 def settle(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Settled:
     """Write what has not changed since it was picked. Raises ValueError for a column that nobody may write."""
     settled = Settled(illegal=[row for row, change in changes.items() if not _legal(row, change)])

@@ -11,7 +11,6 @@ from act_core.atlas import books, queues
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
-from act_core.atlas.lenient import clean
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Update
 from act_core.atlas.wire import MalformedJob, PandaJob
@@ -21,6 +20,7 @@ from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import Panda
 from act_core.states import PandaState
+from act_core.words import clean
 
 logger = log(__name__)
 TROUBLE_PAUSE = timedelta(seconds=30)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from act_core.atlas.books import Booked
-from act_core.atlas.lenient import clean
 from act_core.atlas.pilot_word import Heartbeat, Value
 from act_core.atlas.reports import Update, as_text
+from act_core.words import clean
 
 KILLED = 1144
 GENERAL = 1008  # PanDA's general pilot error

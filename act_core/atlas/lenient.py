@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from act_core.words import clean
+
 _NOTHING = frozenset({"", "NULL", "None", "null"})
 _YES = frozenset({"true", "1", "yes"})
 _NO = frozenset({"false", "0", "no"})
@@ -16,11 +18,6 @@ def present(value: object) -> object:
     if isinstance(value, str):
         value = value.strip()
     return None if isinstance(value, str) and value in _NOTHING else value
-
-
-def clean(words: str) -> str:
-    """JSON can say half of a character (a lone surrogate), which can be neither stored nor sent."""
-    return words.encode("utf-8", "replace").decode()
 
 
 def whole(value: object) -> int | None:

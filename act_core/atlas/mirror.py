@@ -211,6 +211,7 @@ def _write(
     now: datetime,
 ) -> Counts:
     """What has changed since it was read, attempt or PanDA job, keeps its news and is heard again."""
+    books.lock(session, [row for i in news if news[i].change and (row := booked.get(jobs[i].app_job_id))])
     fresh = _unchanged(session, {job_id: jobs[job_id] for job_id in news})
     changes = {booked[jobs[i].app_job_id]: change for i in fresh if (change := news[i].change)}
     settled = books.settle(session, changes, now)

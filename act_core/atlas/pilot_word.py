@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from act_core.atlas.lenient import clean, present, text, whole
+from act_core.atlas.lenient import present, text, whole
 from act_core.atlas.reports import Update
 from act_core.errors import BadInput
+from act_core.words import clean
 
 LARGEST = 16 * 1024 * 1024  # characters of the file
 MOST_FILES, LONGEST_NAMES = 10_000, 1024 * 1024  # outputs, and the characters of all their names

@@ -10,6 +10,7 @@ from typing import Any
 from act_core.ce.base import Capacity, Facts, RemoteId, Seen
 from act_core.errors import ProtocolError
 from act_core.states import CeState
+from act_core.words import clean
 
 _S = CeState
 STATES: Mapping[str, CeState | None] = {
@@ -260,7 +261,7 @@ def _fits(number: int) -> int | None:
 
 def _said(value: object) -> str:
     """A text as it can be stored: half surrogate pairs, which JSON can carry, are replaced."""
-    return str(value).strip().encode("utf-8", "replace").decode() if value is not None else ""
+    return clean(str(value).strip()) if value is not None else ""
 
 
 def _time(value: object, form: str) -> datetime | None:

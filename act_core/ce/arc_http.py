@@ -18,6 +18,7 @@ from act_core.credentials.proxy import load_proxy
 from act_core.credentials.tls import client_context
 from act_core.credentials.values import Credential
 from act_core.errors import CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.words import clean
 
 CONNECT_S = 15.0
 LARGEST_ANSWER = 128 * 1024 * 1024  # bytes, of a document
@@ -137,6 +138,7 @@ class ArcConnection:
             raise self._verdict(err) from err
 
     def _heard(self, answer: aiohttp.ClientResponse) -> None:
+        answer.reason = clean(answer.reason or "")
         self.answers += answer.status < 500
         if answer.status == 404 and "Version" in (answer.reason or ""):
             self.base = ""  # another release of the CE: the next call asks what it speaks

@@ -17,7 +17,7 @@ import aiohttp
 from act_core.ce import arc_dialect
 from act_core.ce.arc_http import TRANSFER_S, ArcConnection
 from act_core.ce.base import Fetched, FetchPlan, Gone, Refused
-from act_core.ce.disk import BadFile, in_thread, opened, verdict
+from act_core.ce.disk import BadFile, beside, in_thread, opened, take_place, verdict
 from act_core.ce.gathering import each
 from act_core.ce.patterns import below, diagnosed, wanted
 from act_core.errors import DiskError, ProtocolError, Transient
@@ -112,14 +112,11 @@ class _Fetch:
     plan: FetchPlan
     limit: int  # bytes
     now: Clock
+    fresh: Path
     found: set[str] = field(default_factory=set)
     size: int = 0
     seen: int = 0  # entries of listings
     bare: bool = False  # the CE knows the job, and finds no session directory of it
-
-    @property
-    def fresh(self) -> Path:
-        return self.plan.directory.with_name(f".{self.plan.directory.name}.new")
 
     async def run(self) -> Fetched | Gone | Refused:
         try:
@@ -129,7 +126,9 @@ class _Fetch:
             return Gone()
         except (_Unwanted, _Refusal, BadFile) as err:
             return Refused(str(err), for_good=isinstance(err, _Unwanted))
-        except TimeoutError:
+        except TimeoutError as err:
+            if not self.size:  # it waited for its turn
+                raise Transient(f"{self.wire.endpoint}: nothing was fetched within {TRANSFER_S:.0f} s") from err
             return Refused(f"not fetched within {TRANSFER_S:.0f} s", for_good=False)
         except (OSError, DiskError) as err:
             raise DiskError(f"{self.plan.directory} cannot be written: {err}") from err
@@ -137,8 +136,7 @@ class _Fetch:
             await asyncio.to_thread(shutil.rmtree, self.fresh, ignore_errors=True)
 
     async def _all(self) -> Fetched | Refused:
-        await asyncio.to_thread(shutil.rmtree, self.fresh, ignore_errors=True)
-        await asyncio.to_thread(self.fresh.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(self.fresh.mkdir, parents=True)
         listed = await self._list("", 0)
         missing = [name for name in self.plan.declared if not name.endswith("/") and name not in listed]
         if missing:
@@ -149,7 +147,7 @@ class _Fetch:
         if outside := [home for home in homes if home.startswith("/") or ".." in home.split("/")]:
             return Refused(f"{outside[0]} is not below the job's directory", for_good=True)
         await each(homes, lambda home: self._bring(homes[home], home))
-        await asyncio.to_thread(self._settle)
+        await asyncio.to_thread(take_place, self.fresh, self.plan.directory)
         return Fetched(len(self.found), self.size)
 
     async def _list(self, directory: str, depth: int) -> list[str]:
@@ -203,10 +201,6 @@ class _Fetch:
             # it writes what is left; a cancelled one would never begin
             await asyncio.shield(in_thread(file.close))
 
-    def _settle(self) -> None:
-        shutil.rmtree(self.plan.directory, ignore_errors=True)
-        self.fresh.rename(self.plan.directory)
-
 
 def safe(name: str) -> str:
     """A name of one file or directory. Raises for one that leads elsewhere."""
@@ -226,4 +220,4 @@ def _create(path: Path) -> BinaryIO:
 
 async def fetch_job(wire: ArcConnection, job: str, plan: FetchPlan, limit: int, now: Clock) -> Fetched | Gone | Refused:
     """Bring what is wanted of a job home. Raises what is not this job's own: Transient, CredentialError, DiskError."""
-    return await _Fetch(wire, job, plan, limit, now).run()
+    return await _Fetch(wire, job, plan, limit, now, beside(plan.directory)).run()

@@ -2,7 +2,11 @@
 
 import asyncio
 import errno
+import secrets
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
 from act_core.errors import DiskError
@@ -13,6 +17,9 @@ T = TypeVar("T")
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
+_SWAPS = 5
+
+
 class BadFile(Exception):
     """This job's file cannot be kept here; those of others can."""
 
@@ -20,6 +27,31 @@ class BadFile(Exception):
 def verdict(err: OSError) -> DiskError | BadFile:
     where = f"{err.filename}: " if err.filename else ""
     return (DiskError if err.errno in _DISK else BadFile)(f"{where}{err.strerror or err}")
+
+
+def beside(directory: Path) -> Path:
+    """Where files arrive before they take the place of a directory: each fetch has its own."""
+    return directory.with_name(f".{directory.name}.{secrets.token_hex(4)}.new")
+
+
+def take_place(fresh: Path, directory: Path) -> None:
+    """The new directory takes the place of what was there, which stays whole until then. Raises OSError."""
+    old = fresh.with_suffix(".old")
+    for turn in range(_SWAPS):
+        with suppress(FileNotFoundError):
+            directory.rename(old)
+        try:
+            fresh.rename(directory)
+        except OSError as err:
+            if err.errno not in (errno.ENOTEMPTY, errno.EEXIST) or turn == _SWAPS - 1:
+                with suppress(OSError):
+                    old.rename(directory)
+                raise
+            # another fetch was quicker: what is there now is as good as ours, and goes the same way
+        else:
+            return
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 async def opened(call: Callable[P, BinaryIO], *args: P.args, **kwargs: P.kwargs) -> BinaryIO:

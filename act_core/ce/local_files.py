@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from act_core.ce.base import Accepted, Facts, Fetched, FetchPlan, Refused, Seen, SubmissionKey, Traits
-from act_core.ce.disk import BadFile, verdict
+from act_core.ce.disk import BadFile, beside, take_place, verdict
 from act_core.ce.patterns import diagnosed, wanted
 from act_core.ce.registry import Place
 from act_core.errors import DiskError
@@ -231,8 +231,7 @@ def put(job: JobDir, files: Collection[InputFile]) -> Refused | None:
 
 def bring(job: JobDir, plan: FetchPlan) -> Fetched | Refused:
     """Copy what is wanted into the plan's directory, which is made new. Links of the payload are not followed."""
-    session, fresh = job.path / "session", plan.directory.with_name(f".{plan.directory.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    session, fresh = job.path / "session", beside(plan.directory)
     copied: dict[str, Path] = {
         str(path.relative_to(session)): path
         for path in session.rglob("*")
@@ -248,12 +247,13 @@ def bring(job: JobDir, plan: FetchPlan) -> Fetched | Refused:
     try:
         fresh.mkdir(parents=True)
         size = _copy(copied, fresh)
-        shutil.rmtree(plan.directory, ignore_errors=True)
-        fresh.rename(plan.directory)
+        take_place(fresh, plan.directory)
     except BadFile as err:
         return Refused(str(err), for_good=False)
     except (OSError, DiskError) as err:
         raise DiskError(f"{plan.directory} cannot be written: {err}") from err
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return Fetched(len(copied), size)
 
 

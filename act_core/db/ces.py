@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from act_core.db.models import ERROR_LENGTH, Ce
 from act_core.settings.model import Breaker, Site
+from act_core.words import clean
 
 CONFIG = "config"  # the origin of CEs that the configuration names
 _SEEN_EVERY = timedelta(seconds=30)  # last_seen of a CE that answers well is written no more often
@@ -81,7 +82,7 @@ def went_wrong(session: Session, ce: str, why: str, policy: Breaker, now: dateti
         rest = min(policy.first * 2 ** min(failures - policy.failures, 20), policy.longest)
         retry_at = now + rest
     session.execute(
-        update(Ce).where(Ce.name == ce).values(failures=failures, retry_at=retry_at, trouble=why[:ERROR_LENGTH])
+        update(Ce).where(Ce.name == ce).values(failures=failures, retry_at=retry_at, trouble=clean(why)[:ERROR_LENGTH])
     )
     return retry_at
 

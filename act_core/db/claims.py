@@ -13,6 +13,7 @@ from act_core.db.bulk import chunks, update_rows
 from act_core.db.models import ERROR_LENGTH, NODE_LENGTH, CeJob, CeJobEvent
 from act_core.decisions import WRITABLE, Decision, Move
 from act_core.states import LIFE, STRENGTH, CeState, Request
+from act_core.words import clean
 
 _LENGTHS = {"error": ERROR_LENGTH, "node": NODE_LENGTH, "native_state": 64}
 
@@ -87,7 +88,7 @@ def _changes(attempt: Attempt, decision: Decision, row: AnyRow, now: datetime) -
     for name, value in decision.columns.items():
         if name not in WRITABLE:
             raise ValueError(f"a decision may not write {name}")
-        written[name] = value[: _LENGTHS[name]] if name in _LENGTHS and isinstance(value, str) else value
+        written[name] = clean(value)[: _LENGTHS.get(name)] if isinstance(value, str) else value
     if isinstance(decision, Move):
         written |= {"state": decision.to.value, "state_since": now, "news": True}
         written.setdefault("due_at", None)
@@ -117,7 +118,7 @@ def _record(session: Session, decisions: Mapping[Attempt, Decision], now: dateti
             "at": now,
             "from_state": attempt.state.value,
             "to_state": (decision.to if isinstance(decision, Move) else attempt.state).value,
-            "reason": decision.reason[:ERROR_LENGTH],
+            "reason": clean(decision.reason)[:ERROR_LENGTH],
             "actor": actor,
         }
         for attempt, decision in decisions.items()

@@ -166,6 +166,21 @@ def wished(
     return _listed(session, CeJob.ce == ce, CeJob.request.in_(words), CeJob.state.in_(places), _due(now), limit=limit)
 
 
+def awake(session: Session, names: Collection[str], now: datetime) -> list[str]:
+    """Those of these CEs that do not rest."""
+    resting = or_(Ce.retry_at.is_(None), Ce.retry_at <= now)
+    return list(session.scalars(select(Ce.name).where(Ce.name.in_(names), resting)))
+
+
+def requests(session: Session, ids: Collection[int]) -> dict[int, str | None]:
+    """What is wanted of these attempts at the moment."""
+    found: dict[int, str | None] = {}
+    for chunk in chunks(ids):
+        rows = session.execute(select(CeJob.id, CeJob.request).where(CeJob.id.in_(chunk)))
+        found |= {row.id: row.request for row in rows}
+    return found
+
+
 def wished_unplaced(session: Session, limit: int) -> list[Attempt]:
     """Attempts that no CE has and of which somebody wants something."""
     unplaced = attempts().where(CeJob.ce.is_(None), CeJob.request.is_not(None))

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from act_core.db.bulk import LARGEST, weight
-from act_core.errors import BadInput, ConfigError, Transient
+from act_core.errors import BadInput, ConfigError, DatabaseAway
 
 FOREIGN = (DBAPIError, PoolTimeout)  # what is translated; anything else is a bug of ours
 RETRIED = {1205, 1213, 1020}  # lock wait, deadlock, record changed since last read
@@ -27,7 +27,7 @@ def again(err: SQLAlchemyError) -> bool:
 def translated(err: SQLAlchemyError) -> Exception:
     """The verdict on a database's error; what has none comes back as it is."""
     if not isinstance(err, DBAPIError):
-        return Transient(f"database: all its connections are in use: {err}") if isinstance(err, PoolTimeout) else err
+        return DatabaseAway(f"database: all its connections are in use: {err}") if isinstance(err, PoolTimeout) else err
     code, words = _code(err), f"database: {err.orig}"
     if (first := _first(err)) and _too_large(first):
         statement = " ".join((first.statement or "").split()[:3])
@@ -35,7 +35,7 @@ def translated(err: SQLAlchemyError) -> Exception:
     if code in DENIED:
         return ConfigError(f"{words}; check the db section of aCTConfigARC.yaml")
     if code in UNREACHABLE or code in RETRIED or err.connection_invalidated:
-        return Transient(words)
+        return DatabaseAway(words)
     if code == NO_TABLE:
         return ConfigError(f"{words}; run `act bootstrap`")
     return _of_sqlite(words) or err if isinstance(err, OperationalError) else err
@@ -48,7 +48,7 @@ def _of_sqlite(words: str) -> Exception | None:
     if _CANNOT_OPEN in words:
         return ConfigError(f"{words}; may this user write in the state directory ($ACT_STATE_DIR)?")
     if any(word in words for word in ("locked", "disk", "readonly")):
-        return Transient(words)
+        return DatabaseAway(words)
     return None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 from act_core.ce.base import ComputingElement, Facts, RemoteId, Seen
 from act_core.db import ces, queries
@@ -16,6 +17,7 @@ from act_core.states import ENDED, CeState, Request, advances
 
 logger = log(__name__)
 CHUNK = 100
+FACTS_S = 60.0  # a round asks no longer what ended jobs did; a fetch asks again
 # After our own restart a CE may still tell the old end for a while.
 RESTART_SETTLES = timedelta(seconds=15)
 
@@ -139,11 +141,11 @@ async def _settle_moves(rt: Runtime, end: ComputingElement, decisions: Mapping[A
     """Documents are asked for only of jobs that have ended, a chunk at a time, so that a mass end comes through."""
     ended = {a: move for a, move in decisions.items() if isinstance(move, Move) and move.to in ENDED}
     counts = await settle(rt, {a: decision for a, decision in decisions.items() if a not in ended}, "poll")
-    waiting, ask = list(ended), True
+    waiting, ask, ends = list(ended), True, monotonic() + FACTS_S
     while waiting:
         chunk, waiting = waiting[:CHUNK], waiting[CHUNK:]
         facts = await facts_of(end, [a.remote_id for a in chunk if a.remote_id]) if ask else None
-        ask = facts is not None  # a CE that cannot tell is not asked again for every chunk
+        ask = facts is not None and monotonic() < ends  # a CE that cannot tell is not asked for every chunk
         known = facts or {}
         full = {a: with_facts(ended[a], known.get(a.remote_id)) if a.remote_id else ended[a] for a in chunk}
         counts += await settle(rt, full, "poll")

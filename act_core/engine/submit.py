@@ -77,6 +77,7 @@ async def _claim(rt: Runtime, ce: str, traits: Traits) -> dict[SubmissionKey, At
     """Pick what may go there and write the intent; returns what is ours to send, as the rows now stand."""
     row, site = await rt.read(queries.ce_row, ce), await rt.site(ce)
     if row is None or row.mode != "on" or rt.settings.arc.downtime.stopsubmission:
+        rt.memory(ce).paused["submit"] = rt.now() + PAUSE_WHEN_FULL
         return {}
     room = row.maxjobs - await rt.read(queries.on_ce, ce)
     if room <= 0:

@@ -17,18 +17,19 @@ from act_core.db import queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Stay
 from act_core.engine.settling import settled_attempts
-from act_core.errors import ActError
+from act_core.errors import ActError, Transient
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.states import ENDED, LIVING, Request
+from act_core.states import Request
 
 logger = log(__name__)
 A = TypeVar("A")
-CLAIM = timedelta(minutes=3)
-RENEW_S = CLAIM.total_seconds() / 3
+CLAIM = timedelta(minutes=5)
+RENEW_S = 60.0
 BATCH_S = 2.0  # answers that come within so long are settled together
 PATIENCE_S = 20.0  # a round waits no longer
-KILLS = (Request.CANCEL, Request.CLEAN, Request.RESUBMIT)
+# Wishes that do not wait for a transfer.
+URGENT = {one.value for one in (Request.CANCEL, Request.CLEAN, Request.RESUBMIT, Request.RERUN)}
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class _Transfer(Generic[A]):
         for attempt in self.attempts:
             if attempt.remote_id and attempt.remote_id in answers:
                 came.answers[attempt] = answers[attempt.remote_id]
-            elif err is None or isinstance(err, ActError):
+            else:
                 came.silent.append(attempt)
         return err
 
@@ -93,6 +94,8 @@ class Lot(Generic[A]):
         rows = {attempt.id: attempt for attempt in picked}
         mine = {attempt.id for one in self._all for attempt in one.attempts}
         for one in self._all:
+            if all(_another_life(attempt, rows.get(attempt.id)) for attempt in one.attempts):
+                one.task.cancel()
             one.attempts = [_newer(attempt, rows.get(attempt.id)) for attempt in one.attempts]
         return [attempt for attempt in picked if attempt.id not in mine]
 
@@ -101,8 +104,14 @@ class Lot(Generic[A]):
         async with self._settling:
             over = [one for one in self._all if one.task.done()]
             came: Came[A] = Came()
-            found = [err for one in over if (err := one.tell(came))]
-            counts = await how(came) if came else Counts()
+            found = [told for one in over if (told := one.tell(came))]
+            try:
+                counts = await how(came) if came else Counts()
+            except ActError:
+                raise
+            except Exception as bug:  # noqa: BLE001 - what cannot be settled must not hold up the rest
+                counts = await _singly(over, how)
+                found.append(bug)
             self._all = [one for one in self._all if one not in over]
         errors += [err for err in found if isinstance(err, ActError)]
         for err in found:
@@ -111,15 +120,17 @@ class Lot(Generic[A]):
         return counts
 
     async def claim(self, rt: Runtime, ce: str) -> None:
-        """Claim what is left for a while; whoever is wanted dead is left to be killed."""
+        """Claim what is left for a while; whom somebody wants dead, or restarted, is let go at once."""
         async with self._settling:
-            if not self._all:
+            mine = list(chain.from_iterable(one.attempts for one in self._all))
+            if not mine:
                 return
-            now = rt.now()
-            wanted = await rt.read(queries.wished, ce, KILLS, now, len(self) + 1000, LIVING | ENDED)
-            dying = {attempt.id for attempt in wanted}
-            left = [a for a in chain.from_iterable(one.attempts for one in self._all) if a.id not in dying]
-            claims = {attempt: Stay({"due_at": now + CLAIM}) for attempt in left}
+            now, wanted = rt.now(), await rt.read(queries.requests, [attempt.id for attempt in mine])
+            claims = {
+                attempt: Stay({"due_at": now + CLAIM}) for attempt in mine if wanted.get(attempt.id) not in URGENT
+            }
+            let_go = [a for a in mine if a not in claims and a.due_at and a.due_at > now]
+            claims |= {attempt: Stay({"due_at": now}) for attempt in let_go}
             fresh = {attempt.id: attempt for attempt in await settled_attempts(rt, claims, "transfer")}
             for one in self._all:
                 one.attempts = [fresh.get(attempt.id, attempt) for attempt in one.attempts]
@@ -135,8 +146,9 @@ class Lot(Generic[A]):
             await asyncio.sleep(RENEW_S)
             try:
                 await self.claim(rt, ce)
-            except ActError as err:
-                logger.warning("ce=%s the claims of %d transfers are not renewed: %s", ce, len(self), err)
+            except Exception as err:
+                bug = not isinstance(err, ActError)
+                logger.warning("ce=%s claims of %d transfers are not renewed: %s", ce, len(self), err, exc_info=bug)
 
     async def close(self) -> None:
         """Give all of them up: who begins them again waits until the claims run out."""
@@ -148,8 +160,32 @@ class Lot(Generic[A]):
         self._all.clear()
 
 
+async def _singly(over: "Sequence[_Transfer[A]]", how: Settle[A]) -> Counts:
+    """Settle one by one what could not be settled together; who cannot be settled at all waits like the silent."""
+    counts = Counts()
+    for one in over:
+        came: Came[A] = Came()
+        one.tell(came)
+        try:
+            counts += await how(came)
+        except ActError:
+            raise
+        except Exception:
+            logger.exception("what came of attempts %s cannot be settled", [a.id for a in one.attempts])
+            counts += await how(Came(silent=one.attempts))
+    return counts
+
+
+def _another_life(attempt: Attempt, picked: Attempt | None) -> bool:
+    """Whether the job has run again since: what the transfer brings is of the time before."""
+    return picked is not None and (picked.state, picked.state_since) != (attempt.state, attempt.state_since)
+
+
 def _newer(attempt: Attempt, picked: Attempt | None) -> Attempt:
-    return picked if picked and picked.version > attempt.version else attempt
+    """The row as it was picked, if it still is what the transfer was begun for."""
+    if picked is None or _another_life(attempt, picked):
+        return attempt
+    return picked if picked.version > attempt.version else attempt
 
 
 def chunked(attempts: Sequence[Attempt], size: int) -> Iterator[list[Attempt]]:
@@ -169,25 +205,30 @@ async def carry(
 ) -> Counts:
     """Begin transfers, and settle what ends within a round's patience; of earlier ones, what has ended.
 
-    Raises the first error of a call, after everything that was answered is settled.
+    Raises the first error of a call, after everything that was answered is settled; not where no operator has to act
+    and the CE answered others.
     """
     mine: Lot[A] = lot(rt, ce, stage)
     errors: list[ActError] = []
     loop = asyncio.get_running_loop()
     begun, ends = mine.begin(chunks, call), loop.time() + (PATIENCE_S if rt.lasting else inf)
-    counts = Counts()
-    while (waiting := [one for one in begun if not one.done()]) and (left := ends - loop.time()) > 0:
-        await asyncio.wait(waiting, timeout=min(BATCH_S, left))
+    counts, before = Counts(), rt.answers(ce)
+    try:
+        while (waiting := [one for one in begun if not one.done()]) and (left := ends - loop.time()) > 0:
+            await asyncio.wait(waiting, timeout=min(BATCH_S, left))
+            counts += await mine.settle(how, errors)
         counts += await mine.settle(how, errors)
-    counts += await mine.settle(how, errors)
-    await mine.keep(rt, ce)
-    if errors:
+    finally:
+        await mine.keep(rt, ce)
+    errors.sort(key=lambda err: isinstance(err, Transient))
+    if errors and (not isinstance(errors[0], Transient) or rt.answers(ce) == before):
         raise errors[0]
-    return counts
+    for err in errors:
+        logger.warning("ce=%s %s: %s", ce, stage, err)
+    return counts + Counts(errors=len(errors))
 
 
 async def with_transfers(rt: Runtime, stage: str) -> list[str]:
     """CEs with transfers to be settled that do not rest."""
     names = [ce for ce in rt.remembered() if stage in rt.memory(ce).transfers and lot(rt, ce, stage).over()]
-    rows = [await rt.read(queries.ce_row, ce) for ce in names]
-    return [row.name for row in rows if row and (row.retry_at is None or row.retry_at <= rt.now())]
+    return await rt.read(queries.awake, names, rt.now()) if names else []

@@ -1,5 +1,6 @@
 """Files to and from a session directory."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -214,6 +215,30 @@ async def test_a_fetch_that_fails_leaves_what_was_there(build: Builder, tmp_path
     await house.mended()
     assert await _fetch(ce, job, home) == Fetched(2, 1001)
     assert set(_there(home)) == {"a", "b"}
+
+
+async def test_two_that_fetch_the_same_do_not_meet(build: Builder, tmp_path: Path, over: Any) -> None:
+    """A worker whose claim ran out and the one that took over: what is home is whole, whoever was the last."""
+    house, home = await build(payload=leaves(a=b"1" * 300_000, b=b"2")), tmp_path / "home"
+    ces = [house.client(), house.client()]
+    (job,) = await submitted(ces[0], _keeps("a", "b"))
+    await over(ces[0], [job])
+    found = await asyncio.gather(*(_fetch(ce, job, home) for ce in ces * 3))
+    assert found == [Fetched(2, 300_001)] * 6
+    assert {name: len(content) for name, content in _there(home).items()} == {"a": 300_000, "b": 1}
+    assert _homes(tmp_path) == ["home"]
+
+
+async def test_who_waited_in_vain_for_a_turn_has_not_been_refused(
+    build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await build()
+    ce = house.client(options={"transfers": 1})
+    (job,) = await submitted(ce, TRUE)
+    monkeypatch.setattr(arc_transfer, "TRANSFER_S", 0.05)
+    async with ce._wire.transfers:
+        with pytest.raises(Transient, match="nothing was fetched"):
+            await _fetch(ce, job, tmp_path / "home")
 
 
 async def test_more_than_the_limit_is_not_kept(build: Builder, tmp_path: Path, over: Any) -> None:

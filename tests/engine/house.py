@@ -124,4 +124,9 @@ class House(Runtime):
         return {str(row.remote_id): row.state for row in await self.rows()}
 
 
-_NATIVE = {CeState.SUBMITTED: "PREPARING", CeState.RUNNING: "RUNNING", CeState.FINISHED: "FINISHED"}
+_NATIVE = {
+    CeState.SUBMITTED: "PREPARING",
+    CeState.RUNNING: "RUNNING",
+    CeState.FINISHED: "FINISHED",
+    CeState.FAILED: "FAILED",
+}
