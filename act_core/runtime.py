@@ -54,12 +54,15 @@ class Runtime:
 
     @classmethod
     def open(cls, settings: Settings, shared: Database | None = None) -> Self:
-        """Connect to the state tables and enter configured CEs that are new. Raises ConfigError before `act bootstrap`.
+        """Connect to the state tables and enter configured CEs that are new.
 
+        Raises ConfigError before `act bootstrap`, and for tables of an older or newer program.
         `shared`: the connections of the process, where several runtimes live in it.
         """
-        db = shared or Database(settings)
+        db = shared or bootstrap.open_tables(settings)
         try:
+            if shared is not None:
+                shared.read(bootstrap.check_schema)
             tower = db.read(bootstrap.tower_id)
             runtime = cls(settings, db, tower, owns_db=shared is None)
             db.write(ces.enter_ces, settings.arc.sites, ces.CONFIG, db.clock())

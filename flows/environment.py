@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 
 from act_core.settings import Settings
+from act_core.settings.load import VARIABLES
 
 
 def home(settings: Settings) -> Path:
@@ -40,12 +41,21 @@ def common(settings: Settings) -> dict[str, str]:
     }
 
 
+def configuration(settings: Settings) -> dict[str, str]:
+    """The files that were read: a child reads the same ones, whatever the command line named."""
+    return {VARIABLES[kind]: str(file) for kind, file in settings.files.items()}
+
+
 def client_environment(settings: Settings, port: int) -> dict[str, str]:
-    return common(settings) | {
-        "PREFECT_API_URL": f"http://{settings.arc.prefect.host}:{port}/api",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "3600",  # the worker has its own (flows/worker.py)
-    }
+    return (
+        common(settings)
+        | configuration(settings)
+        | {
+            "PREFECT_API_URL": f"http://{settings.arc.prefect.host}:{port}/api",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "3600",  # the worker has its own (flows/worker.py)
+        }
+    )
 
 
 def server_environment(settings: Settings, port: int) -> dict[str, str]:

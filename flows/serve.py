@@ -7,8 +7,7 @@ import sys
 
 import httpx
 
-from act_core.db import ces, leases
-from act_core.db.session import Database
+from act_core.db import bootstrap, ces, leases
 from act_core.logs import log
 from act_core.settings import Settings
 from flows import keeper, stops
@@ -46,7 +45,7 @@ async def serve(pool: str) -> None:
 
 def begin(held: Settings) -> int:
     """The tables say which CEs this configuration names. Ends the leases of dead processes; returns how many."""
-    db = Database(held)
+    db = bootstrap.open_tables(held)
     try:
         now = db.clock()
         db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from act_core.apps import applications
 from act_core.db import bootstrap, ces
 from act_core.db.session import Database
 from act_core.errors import ActError, ConfigError
 from act_core.logs import log
 from act_core.processes import lives, process_start
 from act_core.settings import Settings
-from flows.environment import client_environment, server_environment
+from flows.environment import client_environment, password_file, server_environment
 
 logger = log(__name__)
 SERVER_UP_S, STOP_S, CHECK_S = 120.0, 15.0, 30.0
@@ -31,14 +32,14 @@ PR_SET_PDEATHSIG = 1
 FURNISH_S = 120.0
 
 
-def state_file(settings: Settings) -> Path:
-    return settings.state_dir / "up.json"
+def state_file(state_dir: Path) -> Path:
+    return state_dir / "up.json"
 
 
-def standing(settings: Settings) -> dict[str, Any] | None:
+def standing(state_dir: Path) -> dict[str, Any] | None:
     """What the supervisor wrote of itself; None: no tower is up in this state directory."""
     try:
-        read: dict[str, Any] = json.loads(state_file(settings).read_text(encoding="utf-8"))
+        read: dict[str, Any] = json.loads(state_file(state_dir).read_text(encoding="utf-8"))
         return read if lives(read["pid"], read["start"]) else None
     except (OSError, ValueError, KeyError):
         return None
@@ -131,6 +132,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         prepare(self.settings, self.say)
+        self.say(f"Prefect UI: {self.url}   (password: {password_file(self.settings)})")
         try:
             self._bring_up()
             self._write("up")
@@ -139,7 +141,7 @@ class Supervisor:
             self.say("going down: worker, then server")
             self.worker.stop()
             self.server.stop()
-            state_file(self.settings).unlink(missing_ok=True)
+            state_file(self.settings.state_dir).unlink(missing_ok=True)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stop = True
@@ -230,16 +232,20 @@ class Supervisor:
         }
         me = os.getpid()
         said = {"pid": me, "start": process_start(me), "phase": phase, "prefect": self.url, "children": children}
-        fresh = state_file(self.settings).with_suffix(".new")
+        fresh = state_file(self.settings.state_dir).with_suffix(".new")
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(said), encoding="utf-8")
-        fresh.replace(state_file(self.settings))
+        fresh.replace(state_file(self.settings.state_dir))
 
 
 def prepare(settings: Settings, say: Callable[[str], None]) -> None:
-    """State directory, state tables, generation. Raises ConfigError if a tower is up here already."""
-    if standing(settings):
+    """State directory, state tables, generation.
+
+    Raises ConfigError if a tower is up here already, and for an application that is not installed.
+    """
+    if standing(settings.state_dir):
         raise ConfigError(f"a tower is up in {settings.state_dir} already: `act status`, `act down`")
+    applications(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     db = Database(settings)
     try:
@@ -265,9 +271,9 @@ def healthy(url: str) -> bool:
     return True
 
 
-def take_down(settings: Settings) -> bool:
+def take_down(state_dir: Path) -> bool:
     """End the tower of this state directory; False: none was up. Ends by force what does not go."""
-    said = standing(settings)
+    said = standing(state_dir)
     if said is None:
         return False
     os.kill(said["pid"], signal.SIGTERM)
@@ -277,5 +283,5 @@ def take_down(settings: Settings) -> bool:
     for pid, start in [*said["children"].values(), (said["pid"], said["start"])]:
         if lives(pid, start):
             os.kill(pid, signal.SIGKILL)
-    state_file(settings).unlink(missing_ok=True)
+    state_file(state_dir).unlink(missing_ok=True)
     return True

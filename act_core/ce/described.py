@@ -8,9 +8,11 @@ from pydantic import ValidationError
 
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile
+from act_core.settings.complaints import sentences
 
 Home = Callable[[str], str]  # where a source lies: a URL as it is, a path made absolute
 Written = TypeVar("Written")
+MOST_TOLD = 10
 
 
 def each(jobs: Sequence[Written], read: Callable[[Written], JobSpec]) -> list[JobSpec]:
@@ -36,11 +38,10 @@ def everything(outputs: Collection[OutputFile], log_dir: str | None) -> tuple[st
 
 
 def complaint(err: ValidationError) -> str:
-    """The first thing that is wrong, in a sentence."""
-    first = err.errors(include_url=False)[0]
-    field = ".".join(map(str, first["loc"]))
-    words = str(first["msg"]).removeprefix("Value error, ")
-    return f"{field}: {words}" if field else words
+    """What is wrong with a job or a part of one, in a line."""
+    told = [words for _key, words in sentences(JobSpec, err)]
+    more = [f"… and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
+    return "; ".join([*told[:MOST_TOLD], *more])
 
 
 def brought_along(

@@ -57,19 +57,27 @@ def _from_yaml(job: object, home: Home) -> JobSpec:
     if not isinstance(job, dict):
         raise BadInput(f"a job is a mapping of keys (executable, arguments, …), not {type(job).__name__}")
     fields = dict(job)
-    for key in _TIMES:
-        if fields.get(key) is not None:
-            try:
-                fields[key] = _SECONDS.validate_python(fields[key])
-            except ValidationError as err:
-                raise BadInput(f"{key}: {complaint(err)}") from err
+    problems = [words for key in _TIMES if fields.get(key) is not None and (words := _read_time(fields, key))]
     inputs = fields.get("inputs")
     if isinstance(inputs, list):
         fields["inputs"] = [_home_path(one, home) for one in inputs]
     try:
-        return JobSpec.model_validate(fields)
+        spec = JobSpec.model_validate(fields)
     except ValidationError as err:
-        raise BadInput(complaint(err)) from err
+        raise BadInput("; ".join([*problems, complaint(err)])) from err
+    if problems:
+        raise BadInput("; ".join(problems))
+    return spec
+
+
+def _read_time(fields: dict[Any, Any], key: str) -> str | None:
+    """Make it a time; what is none is taken out, so that the rest can be looked at, and complained of."""
+    try:
+        fields[key] = _SECONDS.validate_python(fields[key])
+    except ValidationError as err:
+        del fields[key]
+        return f"{key}: {complaint(err)}"
+    return None
 
 
 def _home_path(one: object, home: Home) -> object:

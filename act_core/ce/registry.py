@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from act_core.ce.base import ComputingElement
 from act_core.errors import ConfigError
+from act_core.settings.complaints import sentences
 from act_core.settings.load import BadSettings
 from act_core.settings.model import Settings, Site
 
@@ -36,9 +37,8 @@ class Place:
         try:
             return model.model_validate(self.site.options)
         except ValidationError as err:
-            problems = {".".join(map(str, ("options", *one["loc"]))): one["msg"] for one in err.errors()}
-            told = [f"{self.line(key)}: sites.{self.name}.{key}: {words}" for key, words in problems.items()]
-            raise BadSettings(told) from err
+            told = sentences(model, err, above=f"sites.{self.name}.options.")
+            raise BadSettings([f"{self.line(f'options.{key}')}: {words}" for key, words in told]) from err
 
 
 Opener = Callable[[Place], ComputingElement]

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from act_core.ce.registry import kinds
-from act_core.cli.context import database, now, settings
+from act_core.cli.context import check_known, database, now, settings
 from act_core.cli.out import out, print_json, table
 from act_core.cli.stories import at, brief
 from act_core.db import ces as ce_rows
 from act_core.db import listing
 from act_core.db.models import Ce
 from act_core.db.session import Database
-from act_core.errors import BadInput
 from act_core.settings import Settings
 from act_core.states import CeState
 
@@ -94,8 +93,7 @@ def show(name: Annotated[str, typer.Argument(help="the CE's name")], json: Json 
     held = settings()
     with database(held) as db:
         rows = {row["name"]: row for row in all_described(db, held)}
-    if name not in rows:
-        raise BadInput(f"no CE {name!r}; there are {', '.join(sorted(rows)) or 'none'}")
+    check_known([name], rows)
     if json:
         print_json(rows[name])
         return

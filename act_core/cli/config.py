@@ -1,11 +1,13 @@
 """`act config`: whether the configuration is good, what holds, and where it comes from."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from act_core.apps import applications
 from act_core.ce.registry import open_ce
 from act_core.cli.context import now
 from act_core.cli.out import fail, out, plain, print_json, table, warn
@@ -31,10 +33,11 @@ def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = 
             print_json({"good": False, "problems": problems})
         fail(str(err), 2)
     settings = loaded.settings
-    for warning in loaded.warnings:
+    warnings = [*loaded.warnings, *_absent(settings)]
+    for warning in warnings:
         warn(warning)
     if json:
-        print_json({"good": True, "problems": [], "warnings": loaded.warnings, "files": loaded.files, **_gist(loaded)})
+        print_json({"good": True, "problems": [], "warnings": warnings, "files": loaded.files, **_gist(loaded)})
         return
     for file in loaded.files:
         out.print(f"read {plain(str(file))}", markup=False)
@@ -76,8 +79,12 @@ def _load(context: typer.Context, arc: Path | None, app_file: Path | None) -> Lo
 
 
 async def _open_all(settings: Settings) -> None:
-    """Raises BadSettings: no such back end, or what it does not take."""
+    """Raises BadSettings: no such application or back end, or what it does not take."""
     problems: list[str] = []
+    try:
+        applications(settings)
+    except ConfigError as err:
+        problems.append(str(err))
     for name in settings.arc.sites:
         try:
             ce = open_ce(settings, name, now)
@@ -89,6 +96,19 @@ async def _open_all(settings: Settings) -> None:
             await ce.close()
     if problems:
         raise BadSettings(problems)
+
+
+def _absent(settings: Settings) -> Iterator[str]:
+    """What an ARC CE needs of this machine and does not find: it may come before the tower starts."""
+    arc = {name: site for name, site in settings.arc.sites.items() if site.kind == "arc-rest"}
+    voms = settings.arc.voms
+    own = {f"sites.{name}.proxy": site.proxy for name, site in arc.items() if site.proxy}
+    shared = {"voms.proxypath": voms.proxypath} if len(own) < len(arc) else {}
+    for key, file in (shared | own).items():
+        if file and not file.is_file():
+            yield f"{settings.where(key)}: {key}: there is no proxy {file}"
+    if arc and not voms.cacertdir.is_dir():
+        yield f"{settings.where('voms.cacertdir')}: voms.cacertdir: there is no directory {voms.cacertdir}"
 
 
 def _gist(loaded: Loaded) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """What most commands begin with: settings, the state tables, the clock."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from act_core.cli.out import warn
+from act_core.db.bootstrap import open_tables
 from act_core.db.session import Database, make_directory
-from act_core.settings import Settings, load_settings
+from act_core.errors import BadInput
+from act_core.settings import Settings, load_settings, state_directory
 
 _files: dict[str, Path | None] = {"arc": None, "app": None}
 
@@ -31,13 +34,27 @@ def settings() -> Settings:
     return loaded.settings
 
 
+def state_dir() -> Path:
+    """The state directory alone, whatever the files say. It is there, or ConfigError."""
+    found = state_directory(os.environ)
+    make_directory(found, "$ACT_STATE_DIR")
+    return found
+
+
 @contextmanager
 def database(held: Settings | None = None) -> Iterator[Database]:
-    db = Database(held or settings())
+    """The state tables. Raises ConfigError if there are none, or not those of this program."""
+    db = open_tables(held or settings())
     try:
         yield db
     finally:
         db.close()
+
+
+def check_known(asked: Iterable[str], known: Collection[str]) -> None:
+    """Raises BadInput, with the known names, for CEs that nobody knows."""
+    if unknown := sorted(set(asked) - set(known)):
+        raise BadInput(f"no CE {', '.join(map(repr, unknown))}; there are {', '.join(sorted(known)) or 'none'}")
 
 
 def now() -> datetime:

@@ -78,7 +78,7 @@ def demo(
     directory: Annotated[
         Path | None, typer.Option(help="where all of it lies; made new. Default: a temporary one")
     ] = None,
-    port: Annotated[int, typer.Option(help="of the Prefect UI; 0: a free one")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the Prefect UI; 0: a free one")] = 0,
     timeout: Annotated[float, typer.Option(help="give up after so many seconds")] = 600,
     json: Annotated[bool, typer.Option("--json", help="the verdict for programs")] = False,
 ) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from act_core.ce.descriptions import read_descriptions
-from act_core.cli.context import database, now, settings
+from act_core.cli.context import check_known, database, now, settings
 from act_core.cli.out import err, out, print_json, table
 from act_core.cli.stories import brief, story, summary
+from act_core.db import ces as ce_rows
 from act_core.db import listing, wishes
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.attempts import new_key
@@ -77,7 +78,9 @@ def list_(
 ) -> None:
     """List jobs, the newest first."""
     wanted = Filter(app=of, ces=tuple(ce or ()), states=tuple(state or ()), newest=not attempts)
-    with database() as db:
+    held = settings()
+    with database(held) as db:
+        check_known(wanted.ces, {*held.arc.sites, *(row.name for row in db.read(ce_rows.all_ces))})
         rows = [summary(row) for row in db.read(listing.jobs, wanted, limit)]
     if json:
         print_json(rows)

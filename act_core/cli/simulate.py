@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from ssl import SSLContext
 from typing import Annotated
 
 import typer
@@ -28,12 +29,25 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 Pki = Annotated[Path, typer.Option(help="directory of the test CA; made if it is not there")]
-Port = Annotated[int, typer.Option(help="0: a free one")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: a free one")]
 Ready = Annotated[Path | None, typer.Option(help="write the addresses there too")]
 
 
 def _serve(opening: Opening, ready: Path | None) -> None:
-    asyncio.run(run_forever(opening, ready))
+    try:
+        asyncio.run(run_forever(opening, ready))
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        raise BadInput(f"the server cannot be: {err}") from err
+
+
+def _tls(pki: Path) -> SSLContext:
+    try:
+        made = TestPki(pki)
+        return server_context(made.host, made.ca_dir)
+    except OSError as err:
+        raise BadInput(f"--pki {pki}: no test CA can be there: {err}") from err
 
 
 @app.command()
@@ -46,7 +60,7 @@ def panda(
     ready_file: Ready = None,
 ) -> None:
     """PanDA: the new API, as strict as the real one. Jobs are made by POST /jobs on the control address."""
-    tls = server_context(TestPki(pki).host, TestPki(pki).ca_dir)
+    tls = _tls(pki)
     options = PandaOptions(
         patience=Patience(adder=timedelta(seconds=adder)),
         storage_control=storage_control,
@@ -70,7 +84,7 @@ def cric(
         described = TypeAdapter(tuple[QueueDescription, ...]).validate_python(yaml.safe_load(queues.read_text()))
     except (OSError, yaml.YAMLError, ValidationError) as err:
         raise BadInput(f"{queues}: {err}") from err
-    tls = server_context(TestPki(pki).host, TestPki(pki).ca_dir)
+    tls = _tls(pki)
     options = CricOptions(queues=described, tls=tls, port=port, control_port=control_port)
     _serve(lambda: serve_cric(options), ready_file)
 
@@ -117,6 +131,6 @@ def storage(
     ready_file: Ready = None,
 ) -> None:
     """A grid storage over https (WebDAV), with checksums; and a stand-in for Rucio's replica redirect."""
-    tls = server_context(TestPki(pki).host, TestPki(pki).ca_dir)
+    tls = _tls(pki)
     options = StorageOptions(directory=directory, tls=tls, port=port, control_port=control_port)
     _serve(lambda: serve_storage(options), ready_file)

@@ -2,15 +2,18 @@
 
 import asyncio
 import time
+from contextlib import closing
 from typing import Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from act_core.cli.context import database, now, settings
+from act_core.apps import applications
+from act_core.cli.context import check_known, now, settings
 from act_core.cli.out import err, fail, out, print_json
 from act_core.db import ces, listing
 from act_core.db.bootstrap import bootstrap as make_tables
+from act_core.db.session import Database
 from act_core.errors import BadInput
 from act_core.runtime import Counts, Runtime
 from act_core.settings import Settings
@@ -24,7 +27,8 @@ ORDER = ("fetch-jobs", "translate", "submit", "sweep-status", "fetch-validate", 
 def bootstrap(json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
     """Make or upgrade the state tables. Drops nothing; can be repeated."""
     held = settings()
-    with database(held) as db:
+    applications(held)
+    with closing(Database(held)) as db:
         made = make_tables(db, now())
         db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now())
         where = db.engine.url.render_as_string(hide_password=True)
@@ -72,6 +76,7 @@ async def _sweep(held: Settings, stage: str, keys: list[str], until_idle: bool, 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     async with Tower(Runtime.open(held)) as tower:
         tower.rt.lasting = False
+        await _check_keys(tower, names, keys)
         with Progress(*columns, console=err, transient=True) as progress:
             task = progress.add_task("")
             while True:
@@ -85,6 +90,13 @@ async def _sweep(held: Settings, stage: str, keys: list[str], until_idle: bool, 
                 progress.update(task, description=in_words(total))
                 if not done:
                     await asyncio.sleep(0.2)
+
+
+async def _check_keys(tower: Tower, names: tuple[str, ...], keys: list[str]) -> None:
+    """Raises BadInput for an unknown CE. Some parts have keys of another kind, which are known while they are due."""
+    if keys and any(part.breaker for name in names for part in tower.parts(name)):
+        due = {key for name in names for _part, key in await tower.due(name)}
+        check_known(set(keys) - due, [row.name for row in await tower.rt.read(ces.all_ces)])
 
 
 async def _idle(tower: Tower, names: tuple[str, ...]) -> bool:

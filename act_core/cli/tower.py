@@ -9,7 +9,7 @@ import typer
 
 from act_core import logs
 from act_core.cli.ces import all_described, print_ces
-from act_core.cli.context import database, files, now, settings
+from act_core.cli.context import database, files, now, settings, state_dir
 from act_core.cli.out import err, out, print_json
 from act_core.cli.stories import at
 from act_core.db import credentials, listing
@@ -23,10 +23,9 @@ UP_S = 180.0
 
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="come back when it is up; `act down` ends it")] = False,
-    port: Annotated[int | None, typer.Option(help="of Prefect's server; 0: a free one")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="of Prefect's server; 0: a free one")] = None,
 ) -> None:
     """Bring the tower up: state tables, Prefect's server, schedules, a worker. Ctrl-C ends all of it."""
-    from flows.environment import password_file
     from flows.supervise import Supervisor, free_port
 
     held = settings()
@@ -35,15 +34,13 @@ def up(
         _detached(held, chosen)
         return
     logs.configure(held.arc.logger, held.state_dir)
-    supervisor = Supervisor(held, chosen, lambda words: err.print(words, markup=False))
-    err.print(f"Prefect UI: {supervisor.url}   (password: {password_file(held)})", markup=False)
-    supervisor.run()
+    Supervisor(held, chosen, lambda words: err.print(words, markup=False)).run()
 
 
 def _detached(held: Settings, port: int) -> None:
     from flows.supervise import standing
 
-    if standing(held):
+    if standing(held.state_dir):
         raise ConfigError(f"a tower is up in {held.state_dir} already: `act status`, `act down`")
     log = held.state_dir / "up.log"
     command = [sys.executable, "-m", "act_core.cli", *files(), "up", "--port", str(port)]
@@ -54,7 +51,7 @@ def _detached(held: Settings, port: int) -> None:
     end = time.monotonic() + UP_S
     with err.status("bringing the tower up"):
         while time.monotonic() < end:
-            said = standing(held)
+            said = standing(held.state_dir)
             if said and said["phase"] == "up":
                 out.print(f"the tower is up; Prefect UI: {said['prefect']}", highlight=False)
                 return
@@ -68,7 +65,7 @@ def down() -> None:
     """End what `act up` started: the worker drains, then Prefect's server. Jobs on the CEs go on."""
     from flows.supervise import take_down
 
-    out.print("the tower is down" if take_down(settings()) else "no tower was up")
+    out.print("the tower is down" if take_down(state_dir()) else "no tower was up")
 
 
 def status(json: Json = False) -> None:
@@ -76,7 +73,7 @@ def status(json: Json = False) -> None:
     from flows.supervise import standing
 
     held = settings()
-    said = standing(held)
+    said = standing(held.state_dir)
     with database(held) as db:
         ces = all_described(db, held)
         waiting = sum(count.n for count in db.read(listing.counts) if not count.ce)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -19,6 +20,9 @@ from act_core.db.session import Database
 from act_core.db.verdicts import FOREIGN, translated
 from act_core.errors import ConfigError
 from act_core.ids import TowerId
+from act_core.settings.model import Settings
+
+NO_TABLES = "no state tables; run `act bootstrap`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,42 @@ def schema_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
+def _known() -> tuple[str, ...]:
+    """Every schema that this program knows, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def newest() -> str:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return _known()[0]
+
+
+def check_schema(session: Session) -> None:
+    """Raises ConfigError unless the tables are those of this program."""
+    found = schema_of(session.connection())
+    if found is None:
+        raise ConfigError(NO_TABLES)
+    _not_newer(found)
+    if found != newest():
+        raise ConfigError(f"the database has schema {found!r}, older than this program: run `act bootstrap`")
+
+
+def _not_newer(schema: str) -> None:
+    if schema not in _known():
+        raise ConfigError(f"the database has schema {schema!r}, newer than this program: upgrade the program first")
+
+
+def open_tables(settings: Settings) -> Database:
+    """The state tables. Raises ConfigError if there are none, or not those of this program; makes no file."""
+    if settings.arc.db.type == "sqlite" and not settings.sqlite_file.exists():
+        raise ConfigError(f"{settings.sqlite_file}: {NO_TABLES}")
+    db = Database(settings)
+    try:
+        db.read(check_schema)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def bootstrap(db: Database, now: datetime) -> Bootstrapped:
@@ -58,9 +94,9 @@ def _upgraded(db: Database) -> str | None:
     """The schema that was found; the newest is there now."""
     with db.engine.connect() as connection:
         before = schema_of(connection)
-    config, known = _config(), {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if before is not None and before not in known:
-        raise ConfigError(f"the database has schema {before!r}, newer than this program: upgrade act-flows first")
+    if before is not None:
+        _not_newer(before)
+    config = _config()
     with db.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

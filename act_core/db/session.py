@@ -1,11 +1,13 @@
 """Connections and transactions, with the SQL habits of architecture section 5."""
 
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -49,7 +51,7 @@ def open_engine(settings: Settings) -> Engine:
     if db.type == "sqlite":
         make_directory(settings.sqlite_file.parent, "db.file" if db.file else "$ACT_STATE_DIR")
         engine = create_engine(url, connect_args={"timeout": 10, "check_same_thread": False}, pool_size=db.pool)
-        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "connect", partial(_sqlite_connect, settings.sqlite_file))
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     arguments: dict[str, Any] = {"connect_timeout": 10, "read_timeout": 30, "write_timeout": 30}
@@ -68,10 +70,16 @@ def open_engine(settings: Settings) -> Engine:
     return engine
 
 
-def _sqlite_connect(connection: Any, _record: Any) -> None:
+def _sqlite_connect(file: Path, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we begin ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except sqlite3.DatabaseError as err:
+        if err.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
+        connection.close()
+        raise ConfigError(f"{file}: {err}; name another by db.file") from err
 
 
 def _sqlite_begin(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +20,10 @@ _WORDS = (
     (r"^Input should be (.*)", r"wanted: \1"),
     (r"^a (integer)", r"an \1"),
     (r"^a boolean is wanted", "true or false is wanted"),
+    (r"^String should have (.*)", r"wanted: \1"),
+    (r"^String should match pattern (.*)", r"a text that matches \1 is wanted"),
+    (r"^Input is not a valid (\w+).*", r"a \1 is wanted"),
+    (r"^Field required$", "it is missing"),
 )
 
 
@@ -33,9 +37,22 @@ def _complaint(kind: str, one: ErrorDetails, lines: Mapping[str, str]) -> str:
     dotted = ".".join(keys)
     above = (".".join(keys[:n]) for n in range(len(keys), 0, -1))
     where = next((lines[key] for key in above if key in lines), NAMES[kind])
+    return f"{where}: {_sentence(one, dotted, _hint(kind, keys))}"
+
+
+def sentences(model: type[BaseModel], err: ValidationError, above: str = "") -> Iterator[tuple[str, str]]:
+    """The same of any model: dotted keys and sentences, which name the key with `above` before it."""
+    for one in err.errors(include_url=False, include_input=False):
+        keys = [str(part) for part in one["loc"]]
+        dotted = ".".join(keys)
+        hint = nearest(keys[-1], known_keys(model, keys[:-1])) if keys else ""
+        yield dotted, _sentence(one, f"{above}{dotted}", hint)
+
+
+def _sentence(one: ErrorDetails, dotted: str, hint: str) -> str:
     if one["type"] == "extra_forbidden":
-        return f"{where}: unknown key {shown(dotted)}{_hint(kind, keys)}"
-    return f"{where}: {shown(dotted)}: {_wanted(one)}"
+        return f"unknown key {shown(dotted)}{hint}"
+    return f"{shown(dotted)}: {_wanted(one)}" if dotted else _wanted(one)
 
 
 def _wanted(one: ErrorDetails) -> str:
@@ -77,9 +94,18 @@ def annotation_at(model: type[BaseModel], keys: Iterable[str]) -> Any:
             field = found.model_fields.get(key)
             found = field.annotation if field else None
         else:
-            inner = get_args(found)  # Mapping[str, X]: X, whatever the name
-            found = inner[1] if len(inner) == 2 and inner[0] is str else None
+            found = _inner(found)
     return found
+
+
+def _inner(found: Any) -> Any:
+    """What stands at each key of a `Mapping[str, X]`, and at each place of a `tuple[X, ...]`: X."""
+    match get_args(found):
+        case (inner, places) if places is ...:
+            return inner
+        case (keys, inner) if keys is str:
+            return inner
+    return None
 
 
 def _is_section(found: Any) -> bool:

@@ -20,10 +20,10 @@ NOT_OURS = ("ACT_TEST_", "ACT_REAL_", "ACT_STATE_DIR", "ACT_REQUIRE")
 
 @dataclass(slots=True)
 class Overlay:
-    """Variables laid over the trees of the files; `lines` then says which variable holds."""
+    """Variables laid over the trees of the files, by kind; `lines` then says which variable holds."""
 
     trees: Mapping[str, Tree]
-    lines: dict[str, str]
+    lines: Mapping[str, dict[str, str]]
     problems: list[str] = field(default_factory=list)
 
     def apply(self, env: Mapping[str, str]) -> None:
@@ -86,14 +86,14 @@ class Overlay:
             tree = tree.setdefault(key, {})
             if not isinstance(tree, dict):
                 return
-        dotted = ".".join(path)
-        for stale in [key for key in self.lines if key == dotted or key.startswith(f"{dotted}.")]:
-            del self.lines[stale]
+        dotted, lines = ".".join(path), self.lines[kind]
+        for stale in [key for key in lines if key == dotted or key.startswith(f"{dotted}.")]:
+            del lines[stale]
         tree.pop(path[-1], None)
         if value is not None:
             tree[path[-1]] = value
-            self.lines[dotted] = f"${variable}"
-            self.lines.update({f"{dotted}.{key}": f"${variable}" for key in below})
+            lines[dotted] = f"${variable}"
+            lines.update({f"{dotted}.{key}": f"${variable}" for key in below})
 
 
 def _plain(name: str) -> str:

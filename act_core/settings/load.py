@@ -41,10 +41,19 @@ class BadSettings(ConfigError):
 class _Reading:
     """What has been found so far."""
 
-    lines: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, dict[str, str]] = field(default_factory=lambda: {kind: {} for kind in MODELS})  # by file
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def places(self) -> dict[str, str]:
+        """Where each key that holds comes from: a section of the other file's name has no say."""
+        return {
+            key: where
+            for kind, lines in self.lines.items()
+            for key, where in lines.items()
+            if key.partition(".")[0] in MODELS[kind].model_fields
+        }
 
 
 def load_settings(
@@ -57,13 +66,17 @@ def load_settings(
     overlay = Overlay(trees, reading.lines, reading.problems)
     overlay.apply(env)
     arc, app = (_validated(kind, trees[kind], reading) for kind in ("arc", "app"))
-    directory = _state_dir(env, reading)
+    directory = _noted(env, reading)
     if reading.problems:
         raise BadSettings(reading.problems)
     settings = Settings(
-        state_dir=directory, arc=cast(ArcSettings, arc), app=cast(AppSettings, app), lines=reading.lines
+        state_dir=directory,
+        arc=cast(ArcSettings, arc),
+        app=cast(AppSettings, app),
+        lines=reading.places() | _named_by(env),
+        files={kind: path.absolute() for kind, path in reading.files.items()},
     )
-    return Loaded(settings, tuple(reading.warnings), tuple(reading.files))
+    return Loaded(settings, tuple(reading.warnings), tuple(reading.files.values()))
 
 
 def find(kind: str, given: Path | None, env: Mapping[str, str]) -> Path | None:
@@ -75,6 +88,8 @@ def find(kind: str, given: Path | None, env: Mapping[str, str]) -> Path | None:
         try:
             if path.is_file():
                 return path
+            if named and path.exists():
+                raise ConfigError(f"{path}: is not a regular file")
         except OSError as err:
             raise ConfigError(f"{path}: cannot be read: {err.strerror}") from err
     if named:
@@ -83,20 +98,36 @@ def find(kind: str, given: Path | None, env: Mapping[str, str]) -> Path | None:
     return None
 
 
-def _state_dir(env: Mapping[str, str], reading: _Reading) -> Path:
-    """$ACT_STATE_DIR, else $XDG_STATE_HOME/act-flows (if absolute, says the XDG), else ~/.local/state/act-flows."""
+def state_directory(env: Mapping[str, str]) -> Path:
+    """What the environment alone says: known even where the files are bad. Raises ConfigError.
+
+    $ACT_STATE_DIR, else $XDG_STATE_HOME/act-flows (if absolute, says the XDG), else ~/.local/state/act-flows.
+    """
     try:
         if given := env.get("ACT_STATE_DIR"):
-            reading.lines["state_dir"] = "$ACT_STATE_DIR"
             return Path(given).expanduser().absolute()
         if (base := Path(env.get("XDG_STATE_HOME", ""))).is_absolute():
-            reading.lines["state_dir"] = "$XDG_STATE_HOME"
             return base / "act-flows"
         home = Path(env["HOME"]) if env.get("HOME") else Path.home()
         return home / ".local" / "state" / "act-flows"
     except (RuntimeError, OSError) as err:
-        reading.problems.append(f"$ACT_STATE_DIR: no state directory: {err}")
-        return Path("/nonexistent")
+        raise ConfigError(f"$ACT_STATE_DIR: no state directory: {err}") from err
+
+
+def _noted(env: Mapping[str, str], reading: _Reading) -> Path:
+    """The state directory; that there is none is a problem beside those of the files."""
+    try:
+        return state_directory(env)
+    except ConfigError as err:
+        reading.problems.append(str(err))
+        return Path()
+
+
+def _named_by(env: Mapping[str, str]) -> dict[str, str]:
+    """The variable that names the state directory."""
+    if env.get("ACT_STATE_DIR"):
+        return {"state_dir": "$ACT_STATE_DIR"}
+    return {"state_dir": "$XDG_STATE_HOME"} if Path(env.get("XDG_STATE_HOME", "")).is_absolute() else {}
 
 
 def _tree(kind: str, given: Path | None, env: Mapping[str, str], reading: _Reading) -> Tree:
@@ -105,12 +136,12 @@ def _tree(kind: str, given: Path | None, env: Mapping[str, str], reading: _Readi
         path = find(kind, given, env)
         if path is None:
             return {}
-        reading.files.append(path)
+        reading.files[kind] = path
         document = read_document(_text(path), str(path))
     except ConfigError as err:
         reading.problems.append(str(err))
         return {}
-    reading.lines.update(document.lines)
+    reading.lines[kind] |= document.lines
     reading.problems += document.problems
     if document.value is None:
         return {}
@@ -143,9 +174,9 @@ def _meaningful(kind: str, tree: Tree, above: tuple[str, ...], reading: _Reading
         dotted = ".".join(keys)
         reason = legacy_reason(kind, keys) if annotation_at(MODELS[kind], keys) is None else None
         if reason:
-            reading.warnings.append(f"{reading.lines[dotted]}: {shown(dotted)} has no effect: {reason}")
+            reading.warnings.append(f"{reading.lines[kind][dotted]}: {shown(dotted)} has no effect: {reason}")
         elif value is None and annotation_at(MODELS[kind], keys) is not None:
-            del reading.lines[dotted]
+            del reading.lines[kind][dotted]
         else:
             kept[name] = _meaningful(kind, value, keys, reading) if isinstance(value, dict) else value
     return kept
@@ -155,8 +186,8 @@ def _validated(kind: str, tree: Tree, reading: _Reading) -> Section:
     try:
         return MODELS[kind].model_validate(tree)
     except ValidationError as err:
-        reading.problems += complaints(kind, err, reading.lines)
+        reading.problems += complaints(kind, err, reading.lines[kind])
         return MODELS[kind]()
 
 
-__all__ = ["BadSettings", "Loaded", "find", "load_settings"]
+__all__ = ["BadSettings", "Loaded", "find", "load_settings", "state_directory"]

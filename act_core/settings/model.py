@@ -212,6 +212,7 @@ class Settings(Section):
     arc: ArcSettings = ArcSettings()
     app: AppSettings = AppSettings()
     lines: Mapping[str, str] = Field(default_factory=dict)  # dotted key → file:line, for messages
+    files: Mapping[str, Path] = Field(default_factory=dict)  # arc, app → the file that was read; none: not there
 
     @property
     def sqlite_file(self) -> Path:

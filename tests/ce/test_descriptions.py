@@ -124,25 +124,27 @@ BAD: list[tuple[str, str, str]] = [
     ("a tag on a mapping", "!!timestamp {=: x}", "neither xRSL nor ADL nor YAML: "),
     ("too deep", "[" * 1000, "neither xRSL nor ADL nor YAML: "),
     ("a number without end", f"cores: {'9' * 5000}", "neither xRSL nor ADL nor YAML: Exceeds the limit"),
-    ("no program", "arguments: [a]", "executable: Field required"),
-    ("a number for a program", "executable: 5", "executable: Input should be a valid string"),
-    ("an unknown key", f"{YAML}\nexecutible: b", "executible: Extra inputs are not permitted"),
+    ("no program", "arguments: [a]", "executable: it is missing"),
+    ("a number for a program", "executable: 5", "executable: a string is wanted"),
+    ("an unknown key", f"{YAML}\nexecutible: b", "unknown key executible; did you mean executable?"),
+    ("an input's key", f"{YAML}\ninputs: [{{name: a, sorce: /a}}]", "unknown key inputs.0.sorce; did you mean source?"),
+    ("a strange key", f"{YAML}\nxyzzy: b", "unknown key xyzzy"),
     ("a key that is no word", f"{YAML}\n1: b", "1: Keys should be strings"),
-    ("a text for a list", f"{YAML}\narguments: a b", "arguments: Input should be a valid tuple"),
-    ("a number among words", f"{YAML}\narguments: [a, 1]", "arguments.1: Input should be a valid string"),
-    ("a number in the environment", f"{YAML}\nenvironment: {{A: 1}}", "environment.A: Input should be a valid string"),
+    ("a text for a list", f"{YAML}\narguments: a b", "arguments: a list is wanted, such as [a, b]"),
+    ("a number among words", f"{YAML}\narguments: [a, 1]", "arguments.1: a string is wanted"),
+    ("a number in the environment", f"{YAML}\nenvironment: {{A: 1}}", "environment.A: a string is wanted"),
     ("no name in the environment", f"{YAML}\nenvironment: {{'': a}}", "environment: '' is no name of an environment"),
     ("a time in words", f"{YAML}\nwalltime: soon", "walltime: a time is wanted: seconds, or a number with s, min, h"),
     ("a time without end", f"{YAML}\ncputime: 9e999 d", "cputime: a time is wanted"),
     ("a negative time", f"{YAML}\nwalltime: -5", "walltime: a time is wanted"),
     ("a long time", f"{YAML}\nwalltime: 400 d", "walltime: 400 days, 0:00:00 is not a time from one second to a year"),
-    ("inputs that are no list", f"{YAML}\ninputs: {{a: b}}", "inputs: Input should be a valid tuple"),
-    ("a number for an input", f"{YAML}\ninputs: [1]", "inputs.0: Input should be a valid dictionary"),
-    ("an empty input", f"{YAML}\ninputs: [a, '']", "inputs.1.name: String should have at least 1 character"),
+    ("inputs that are no list", f"{YAML}\ninputs: {{a: b}}", "inputs: a list is wanted, such as [a, b]"),
+    ("a number for an input", f"{YAML}\ninputs: [1]", "inputs.0: a section with keys is wanted"),
+    ("an empty input", f"{YAML}\ninputs: [a, '']", "inputs.1.name: wanted: at least 1 character"),
     ("an input without a source", f"{YAML}\ninputs: [{{name: a}}]", "inputs.0: input 'a' needs a source"),
-    ("an input with an odd source", f"{YAML}\ninputs: [{{name: a, source: 3}}]", "inputs.0.source: Input should be"),
+    ("an input with an odd source", f"{YAML}\ninputs: [{{name: a, source: 3}}]", "inputs.0.source: a string is wanted"),
     ("inputs of one name", f"{YAML}\ninputs: [d/a, e/a]", "input 'a' is named twice"),
-    ("the second job", f"{YAML}\n---\n{YAML}\ncores: 0", "job 2: cores: Input should be greater than or equal to 1"),
+    ("the second job", f"{YAML}\n---\n{YAML}\ncores: 0", "job 2: cores: wanted: greater than or equal to 1"),
     ("the second of a list", f"[{{{YAML}}}, a]", "job 2: a job is a mapping of keys"),
     ("xRSL", "&(executable=x", "line 1, column 14: the xRSL ends where ) is wanted"),
     ("a bracket", "(executable=x)", "line 1, column 1: & is wanted before '('"),
@@ -201,12 +203,30 @@ def test_plain_paths(path: str, short: str) -> None:
     assert plain(path) == short
 
 
+def test_everything_that_is_wrong_with_a_job_is_told() -> None:
+    with pytest.raises(BadInput) as caught:
+        read_descriptions("executabel: x\nwalltime: soon\ncputime: later\ncores: 0\n", FILE)
+    assert str(caught.value).removeprefix(f"{FILE}: ").split("; ") == [
+        "walltime: a time is wanted: seconds, or a number with s, min, h or d",
+        "cputime: a time is wanted: seconds, or a number with s, min, h or d",
+        "executable: it is missing",
+        "cores: wanted: greater than or equal to 1",
+        "unknown key executabel",
+        "did you mean executable?",
+    ]
+
+
+def test_what_is_wrong_is_told_in_a_bounded_line() -> None:
+    with pytest.raises(BadInput, match=r"arguments\.9: a string is wanted; … and 90 more$"):
+        read_descriptions(f"{YAML}\narguments: {list(range(100))}\n", FILE)
+
+
 def test_complaints_name_the_field_where_there_is_one() -> None:
     with pytest.raises(ValidationError) as one:
         JobSpec(executable="x", cores=0)
     with pytest.raises(ValidationError) as whole:
         InputFile(name="a")
-    assert complaint(one.value).startswith("cores: Input")
+    assert complaint(one.value).startswith("cores: wanted: ")
     assert complaint(whole.value).startswith("input 'a' needs a source")
 
 

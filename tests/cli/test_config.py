@@ -27,8 +27,11 @@ def act_config(*words: str | Path, env: dict[str, str] | None = None) -> Result:
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     file = tmp_path / "arc.yaml"
+    proxy = tmp_path / "proxy"
+    proxy.touch()
     file.write_text(
-        "db: {password: hunter2}\nsites: {ce1: {endpoint: 'https://ce1', submitters: 2}}\nvoms: {proxypath: /p}\n"
+        "db: {password: hunter2}\nsites: {ce1: {endpoint: 'https://ce1', submitters: 2}}\n"
+        f"voms: {{proxypath: {proxy}, cacertdir: {tmp_path}}}\n"
     )
     return file
 
@@ -75,7 +78,7 @@ def test_check_opens_every_ce(tmp_path: Path) -> None:
         "    kind: local\n"
         "    options:\n"
         "      slots: 0\n"
-        "      rooot: /tmp\n"
+        "      slot: 2\n"
         "  arc: {endpoint: 'https://ce1:443/arex'}\n"
         "  good: {kind: local, options: {slots: 2}}\n"
     )
@@ -84,11 +87,64 @@ def test_check_opens_every_ce(tmp_path: Path) -> None:
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         f"{file}:3: sites.strange.kind: no back end 'nosuch'; there are {', '.join(kinds())}",
-        f"{file}:7: sites.here.options.slots: Input should be greater than or equal to 1",
-        f"{file}:8: sites.here.options.rooot: Extra inputs are not permitted",
+        f"{file}:7: sites.here.options.slots: wanted: greater than or equal to 1",
+        f"{file}:8: unknown key sites.here.options.slot; did you mean slots?",
         f"{file}:9: sites.arc: an ARC CE needs a proxy: set voms.proxypath",
     ]
     assert len(json.loads(act_config("check", "--json", "--arc-file", file).stdout)["problems"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("ce", "said"),
+    [
+        pytest.param(
+            "kind: local, options: {root: 5}", "sites.c.options.root: a path is wanted", id="a number for a path"
+        ),
+        pytest.param(
+            "endpoint: 'https://c/arex', proxy: /p, options: {rest_version: '2'}",
+            r"sites.c.options.rest_version: a text that matches '^1\.[01]$' is wanted",
+            id="a version that is none",
+        ),
+    ],
+)
+def test_options_are_complained_of_as_all_else_is(tmp_path: Path, ce: str, said: str) -> None:
+    file = tmp_path / "arc.yaml"
+    file.write_text(f"sites:\n  c: {{{ce}}}\n")
+    assert act_config("check", "--arc-file", file).stderr == f"{file}:2: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("arc", "said"),
+    [
+        pytest.param("sites: {c: {kind: local}}\nvoms: {proxypath: /no/p, cacertdir: /no/c}\n", [], id="no ARC CE"),
+        pytest.param(
+            "sites: {c: {endpoint: 'https://c'}}\nvoms: {proxypath: /no/p, cacertdir: /no/c}\n",
+            [
+                "2: voms.proxypath: there is no proxy /no/p",
+                "2: voms.cacertdir: there is no directory /no/c",
+            ],
+            id="neither is there",
+        ),
+        pytest.param(
+            "sites: {c: {endpoint: 'https://c',\n  proxy: /no/own}}\nvoms: {proxypath: /no/p,\n  cacertdir: .}\n",
+            ["2: sites.c.proxy: there is no proxy /no/own"],
+            id="a proxy of its own",
+        ),
+    ],
+)
+def test_check_warns_of_what_an_arc_ce_will_miss(tmp_path: Path, arc: str, said: list[str]) -> None:
+    file = tmp_path / "arc.yaml"
+    file.write_text(arc)
+    result = act_config("check", "--arc-file", file)
+    assert (result.exit_code, result.stderr.splitlines()) == (0, [f"warning: {file}:{words}" for words in said])
+
+
+def test_check_knows_the_applications(tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    file.write_text("modules: {app: [manual, atlsa]}\n")
+    result = act_config("check", "--app-file", file)
+    assert result.exit_code == 2
+    assert result.stderr == f"{file}:1: modules.app: no application 'atlsa'; installed: atlas, manual\n"
 
 
 def test_check_for_programs(good: Path, bad: Path) -> None:
@@ -135,7 +191,7 @@ def test_show_tells_what_holds_and_where_from(good: Path) -> None:
 def test_show_changed_for_programs(good: Path) -> None:
     result = act_config("show", "--changed", "--json", "--arc-file", good)
     rows = json.loads(result.stdout)
-    assert [row["key"] for row in rows] == ["db.password", "sites.ce1.endpoint", "voms.proxypath"]
+    assert [row["key"] for row in rows] == ["db.password", "sites.ce1.endpoint", "voms.proxypath", "voms.cacertdir"]
     assert rows[0] == {
         "file": "aCTConfigARC.yaml",
         "key": "db.password",

@@ -1,5 +1,7 @@
 """Jobs by hand, from the first command to the last, on two CEs that are this machine."""
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,7 +102,14 @@ def test_a_sweep_that_is_given_up_says_so(act: Act, until_idle: Act, place: Path
         pytest.param("jobs add aCTConfigARC.yaml", 2, "aCTConfigARC.yaml: ", id="add what is no job"),
         pytest.param("ces show nosuch", 2, "no CE 'nosuch'; there are here, there", id="show an unknown CE"),
         pytest.param("sweep nosuch", 2, "no stage 'nosuch'; there are all, ", id="sweep an unknown stage"),
+        pytest.param("sweep submit --ce nosuch", 2, "no CE 'nosuch'; there are here, there", id="sweep an unknown CE"),
+        pytest.param("sweep all --ce nosuch", 2, "no CE 'nosuch'; there are here, there", id="sweep all at none"),
+        pytest.param("jobs list --ce here --ce no", 2, "no CE 'no'; there are here, there", id="list an unknown CE"),
+        pytest.param("up --port 99999", 2, "for '--port'", id="a port that is none"),
+        pytest.param("simulate arc --port 99999", 2, "for '--port'", id="simulate at a port that is none"),
+        pytest.param("simulate cric --queues q --control-port -1", 2, "for '--control-port'", id="a control port"),
         pytest.param("jobs list --state nosuch", 2, "nosuch", id="list by an unknown state"),
+        pytest.param("--arc-file state jobs list", 2, "state: is not a regular file", id="a directory for a file"),
         pytest.param("--arc-file no.yaml jobs list", 2, "no.yaml: there is no such file", id="another configuration"),
     ],
 )
@@ -121,11 +130,49 @@ def test_of_several_files_all_are_added_or_none(act: Act, place: Path, files: li
     assert act("jobs", "list").out == "no jobs\n"
 
 
-@pytest.mark.parametrize("words", ["jobs list", "jobs show x", "ces list", "sweep submit"])
-def test_before_bootstrap_it_is_told(bare: Act, words: str) -> None:
+@pytest.mark.parametrize("words", ["jobs list", "jobs show x", "ces list", "sweep submit", "status"])
+def test_before_bootstrap_it_is_told(bare: Act, place: Path, words: str) -> None:
     said = bare(*words.split())
     assert said.code == 2
-    assert "run `act bootstrap`" in said.err
+    assert "no state tables; run `act bootstrap`" in said.err
+    assert list((place / "state").iterdir()) == []
+
+
+def test_what_cannot_be_bootstrapped(bare: Act, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "aCTConfigAPP.yaml").write_text("modules: {app: [atlsa]}\n")
+    said = bare("bootstrap")
+    assert (said.code, said.out) == (2, "")
+    assert "no application 'atlsa'" in said.err
+    (place / "aCTConfigAPP.yaml").unlink()
+    (place / "words").write_text("words\n" * 100)
+    monkeypatch.setenv("ACT_DB__FILE", str(place / "words"))
+    said = bare("bootstrap")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"{place}/words: file is not a database; name another by db.file\n"
+
+
+def test_a_tower_is_taken_down_whatever_the_files_say(bare: Act, place: Path) -> None:
+    (place / "aCTConfigARC.yaml").write_text("jbs: 5\n")
+    said = bare("down")
+    assert (said.code, said.out, said.err) == (0, "no tower was up\n", "")
+    assert bare("status").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param("storage --pki file/pki", "--pki file/pki: no test CA can be there: ", id="storage"),
+        pytest.param("panda --pki file/pki", "--pki file/pki: no test CA can be there: ", id="panda"),
+        pytest.param("arc --pki file/pki", "the server cannot be: ", id="arc"),
+        pytest.param("arc --ready-file file/ready", "the server cannot be: ", id="a ready file"),
+    ],
+)
+def test_a_simulator_that_cannot_be(bare: Act, place: Path, words: str, said: str) -> None:
+    (place / "file").write_text("x")
+    told = bare("simulate", *words.split())
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+    assert "Not a directory" in told.err
 
 
 @pytest.mark.parametrize("words", ["bootstrap", "jobs list", "ces list", "sweep all", "status", "down", "up --detach"])
@@ -139,3 +186,14 @@ def test_a_state_directory_that_can_be_none(
     assert said.err == (
         f"{place}/file/state: no directory can be made there: Not a directory; name another by $ACT_STATE_DIR\n"
     )
+
+
+def test_a_simulator_whose_reader_left_is_no_mistake(bare: Act, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Left(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    with monkeypatch.context() as alone:
+        alone.setattr(sys, "stdout", Left())
+        said = bare("simulate", "arc")
+    assert (said.code, said.err) == (141, "")

@@ -1,8 +1,9 @@
 """The state tables are made, upgraded and never dropped; the tower keeps its name."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
+from act_core.db import ces
 from act_core.db.bootstrap import (
     bootstrap,
     newest,
+    open_tables,
     remember_generation,
     schema_of,
     start_generation,
@@ -22,6 +25,7 @@ from act_core.db.models import Base
 from act_core.db.session import Database
 from act_core.errors import ConfigError
 from act_core.ids import TowerId
+from act_core.runtime import Runtime
 from act_core.settings.model import Settings
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -48,17 +52,58 @@ def test_before_the_first_bootstrap(empty: Database) -> None:
         empty.read(tower_id)
 
 
-def test_a_newer_schema_is_left_alone(db: Database) -> None:
+def _say(db: Database, schema: str) -> None:
     with db.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    try:
-        with pytest.raises(ConfigError, match="'9999', newer than this program"):
-            bootstrap(db, NOW)
-        with db.engine.connect() as connection:
-            assert schema_of(connection) == "9999"
-    finally:
-        with db.engine.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = :now"), {"now": newest()})
+        connection.execute(text("UPDATE alembic_version SET version_num = :schema"), {"schema": schema})
+
+
+@pytest.fixture
+def of_schema(db: Database) -> Iterator[Callable[[str], Database]]:
+    """The tables, saying that they are of another schema."""
+
+    def said(schema: str) -> Database:
+        _say(db, schema)
+        return db
+
+    yield said
+    _say(db, newest())
+
+
+def test_a_newer_schema_is_left_alone(of_schema: Callable[[str], Database]) -> None:
+    db = of_schema("9999")
+    with pytest.raises(ConfigError, match="'9999', newer than this program: upgrade the program"):
+        bootstrap(db, NOW)
+    with db.engine.connect() as connection:
+        assert schema_of(connection) == "9999"
+
+
+@pytest.mark.parametrize(
+    ("schema", "remedy"),
+    [
+        pytest.param("9999", "newer than this program: upgrade the program", id="newer"),
+        pytest.param("0001", "older than this program: run `act bootstrap`", id="older"),
+    ],
+)
+def test_tables_of_another_program_are_not_opened(
+    of_schema: Callable[[str], Database], db_settings: Settings, schema: str, remedy: str
+) -> None:
+    shared = of_schema(schema)
+    for opened in (open_tables, Runtime.open, partial(Runtime.open, shared=shared)):
+        with pytest.raises(ConfigError, match=remedy):
+            opened(db_settings)
+    assert shared.read(ces.all_ces) == []
+
+
+def test_tables_that_are_not_there_are_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"act\.sqlite: no state tables; run `act bootstrap`"):
+        open_tables(Settings(state_dir=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_before_the_first_bootstrap(empty: Database, empty_settings: Settings) -> None:
+    empty.clock()
+    with pytest.raises(ConfigError, match="no state tables; run `act bootstrap`"):
+        open_tables(empty_settings)
 
 
 def test_migrations_make_what_the_models_say(db: Database) -> None:

@@ -177,3 +177,14 @@ def test_a_refused_password_is_the_operators(db_settings: Settings) -> None:
     with pytest.raises(ConfigError, match=r"aCTConfigARC\.yaml"):
         refused.clock()
     refused.close()
+
+
+def test_a_file_that_is_no_database_is_named_and_left(tmp_path: Path) -> None:
+    content = "root:x:0:0:root:/root:/bin/sh\n" * 40
+    file = tmp_path / "file"
+    file.write_text(content)
+    db = Database(Settings(state_dir=tmp_path, arc=ArcSettings(db=Db(file=file))))
+    with pytest.raises(ConfigError, match=rf"{file}: file is not a database; name another by db.file"):
+        db.clock()
+    db.close()
+    assert file.read_text() == content

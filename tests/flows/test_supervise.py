@@ -2,20 +2,23 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from act_core import logs
 from act_core.db import bootstrap
 from act_core.db.session import Database
-from act_core.errors import ActError, ConfigError
+from act_core.errors import ActError, ConfigError, Transient
 from act_core.processes import lives, process_start
-from act_core.settings import Settings
-from flows import supervise
+from act_core.settings import Settings, load_settings
+from act_core.settings.model import Modules
+from flows import keeper, supervise
 from flows.environment import client_environment, password, password_file, server_environment
 from flows.supervise import Child, Supervisor, free_port, healthy, prepare, standing, state_file, take_down
 
@@ -37,7 +40,7 @@ def child(tmp_path: Path) -> Iterator[Child]:
 def stands(settings: Settings, pid: int, start: str | None, children: dict[str, object]) -> None:
     settings.state_dir.mkdir(exist_ok=True)
     said = {"pid": pid, "start": start, "phase": "up", "prefect": "http://127.0.0.1:1", "children": children}
-    state_file(settings).write_text(json.dumps(said))
+    state_file(settings.state_dir).write_text(json.dumps(said))
 
 
 def test_a_child_that_died_is_started_again(child: Child) -> None:
@@ -78,21 +81,21 @@ def test_a_child_that_does_not_go_is_killed(child: Child, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("text", ["", "{", '{"pid": 1}'])
 def test_an_unreadable_word_of_a_tower_is_none(settings: Settings, text: str) -> None:
     settings.state_dir.mkdir()
-    state_file(settings).write_text(text)
-    assert standing(settings) is None
-    assert not take_down(settings)
+    state_file(settings.state_dir).write_text(text)
+    assert standing(settings.state_dir) is None
+    assert not take_down(settings.state_dir)
 
 
 def test_a_tower_stands_as_long_as_its_process(settings: Settings) -> None:
-    assert standing(settings) is None
+    assert standing(settings.state_dir) is None
     stands(settings, os.getpid(), process_start(os.getpid()), {})
-    said = standing(settings)
+    said = standing(settings.state_dir)
     assert said is not None
     assert said["phase"] == "up"
     with pytest.raises(ConfigError, match=r"is up in .* already"):
         prepare(settings, lambda _words: None)
     stands(settings, os.getpid(), "another process of this number", {})
-    assert standing(settings) is None
+    assert standing(settings.state_dir) is None
 
 
 def test_what_does_not_go_down_is_ended(settings: Settings, child: Child) -> None:
@@ -103,12 +106,40 @@ def test_what_does_not_go_down_is_ended(settings: Settings, child: Child) -> Non
     supervisor.stdout.readline()
     pid, start = child.process.pid, process_start(child.process.pid)
     stands(settings, supervisor.pid, process_start(supervisor.pid), {"worker": [pid, start]})
-    assert take_down(settings)
+    assert take_down(settings.state_dir)
     assert supervisor.wait(10) == -15
     assert child.process.wait(10) == -9
     supervisor.stdout.close()
     assert not lives(pid, start or "")
-    assert not state_file(settings).exists()
+    assert not state_file(settings.state_dir).exists()
+
+
+def test_an_application_that_is_not_installed_stops_the_start(settings: Settings) -> None:
+    app = settings.app.model_copy(update={"modules": Modules(app=("atlsa",))})
+    with pytest.raises(ConfigError, match=r"modules\.app: no application 'atlsa'; installed: .*atlas"):
+        prepare(settings.model_copy(update={"app": app}), lambda _words: None)
+    assert not settings.sqlite_file.exists()
+
+
+def test_where_prefect_is_to_be_found_is_told_once_the_tables_are_there(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_tables(_settings: Settings, _say: Callable[[str], None]) -> None:
+        raise Transient("no database")
+
+    said: list[str] = []
+    monkeypatch.setattr(signal, "signal", lambda _number, _how: None)
+    supervisor = Supervisor(settings, 4711, said.append)
+    monkeypatch.setattr(supervisor, "_bring_up", lambda: None)
+    monkeypatch.setattr(supervisor, "_keep", lambda: None)
+    with monkeypatch.context() as away:
+        away.setattr(supervise, "prepare", no_tables)
+        with pytest.raises(Transient):
+            supervisor.run()
+    assert said == []
+    supervisor.run()
+    assert [words.split(" ")[0] for words in said] == ["tower", "Prefect", "going"]
+    assert said[1] == f"Prefect UI: {supervisor.url}   (password: {password_file(settings)})"
 
 
 def test_a_restored_database_is_told(settings: Settings) -> None:
@@ -164,3 +195,22 @@ def test_server_and_clients_share_the_password_and_the_address(settings: Setting
     assert client["PREFECT_API_URL"] == server["PREFECT_UI_API_URL"] == "http://127.0.0.1:4711/api"
     assert str(settings.state_dir) in server["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
     assert {"127.0.0.1", "4711"} <= set(Supervisor(settings, 4711, lambda _words: None).server.command)
+
+
+def test_children_read_the_files_that_the_command_line_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACTCONFIGARC", "ACTCONFIGAPP", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ACT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(f"db: {{file: {tmp_path}/mine.sqlite}}\n")
+    settings = load_settings(Path("mine.yaml")).settings
+    environment = Supervisor(settings, 4711, lambda _words: None).worker.environment
+    assert environment["ACTCONFIGARC"] == str(tmp_path / "mine.yaml")
+    assert "ACTCONFIGAPP" not in environment
+    monkeypatch.setenv("ACTCONFIGARC", environment["ACTCONFIGARC"])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    try:
+        assert keeper.settings().sqlite_file == tmp_path / "mine.sqlite"
+    finally:
+        logs.close()

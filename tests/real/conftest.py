@@ -1,10 +1,8 @@
 """Real servers for tests: each is started once a session, on loopback, when the first test asks for it."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -13,14 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # these modules are programs too
 from arex import Arex
 from arex_install import CannotInstall
 
-REQUIRED = frozenset(name.strip() for name in os.environ.get("ACT_REQUIRE", "").split(","))
-
-
-def require(name: str, reason: str) -> NoReturn:
-    """End a test whose server cannot be had: failed if ACT_REQUIRE (mysql, arex6, arex7) names it, else skipped."""
-    if name in REQUIRED:
-        pytest.fail(f"{name} is required (ACT_REQUIRE) and missing: {reason}", pytrace=False)
-    pytest.skip(f"{name}: {reason}")
+from tests.fixtures.skipped import missing
 
 
 def _running(version: str) -> Iterator[Arex]:
@@ -28,7 +19,7 @@ def _running(version: str) -> Iterator[Arex]:
         made = Arex(version)
         made.start()
     except CannotInstall as err:
-        require(f"arex{version}", str(err))
+        missing(f"arex{version}", str(err))
     try:
         yield made
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from act_core.errors import ConfigError
-from act_core.settings import BadSettings, load_settings
+from act_core.settings import BadSettings, load_settings, state_directory
 from tests.settings.written import load, problems
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -66,6 +66,34 @@ def test_named_files_that_are_missing_are_both_told() -> None:
         "/no/arc.yaml: there is no such file (named by the command line)",
         "/no/app.yaml: there is no such file (named by $ACTCONFIGAPP)",
     )
+
+
+@pytest.mark.parametrize("env", [{}, {"ACTCONFIGARC": "."}])
+def test_a_directory_is_no_file(tmp_path: Path, env: dict[str, str]) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_settings(None if env else tmp_path, env=env)
+    assert caught.value.problems == (f"{Path() if env else tmp_path}: is not a regular file",)
+
+
+def test_the_files_that_were_read_are_known_by_their_absolute_paths(tmp_path: Path) -> None:
+    assert load_settings(env={"HOME": "/home/op"}).settings.files == {}
+    Path("aCTConfigAPP.yaml").write_text("")
+    (tmp_path / "arc.yaml").write_text("")
+    files = load_settings(tmp_path / "arc.yaml", env={"HOME": "/home/op"}).settings.files
+    assert files == {"arc": tmp_path / "arc.yaml", "app": Path.cwd() / "aCTConfigAPP.yaml"}
+
+
+def test_each_file_tells_of_its_own_sections_alone(tmp_path: Path) -> None:
+    arc, app = "\n\ndb:\n  name: {}\n", "db:\n  type: mysql\n  name: {}\n"
+    settings = load(tmp_path, arc.format("mine"), app.format("other")).settings
+    assert settings.where("db.name") == f"{tmp_path}/arc.yaml:4"
+    assert settings.where("db.type") == f"{tmp_path}/arc.yaml:3"
+    told = problems(tmp_path, arc.format("[]"), app.format("other"), {"ACT_DB__PORT": "x"})
+    assert told == ["arc.yaml:4: db.name: a string is wanted", "$ACT_DB__PORT: db.port: an integer is wanted"]
+
+
+def test_the_state_directory_is_known_without_the_files() -> None:
+    assert state_directory({"ACT_STATE_DIR": "/s", "ACTCONFIGARC": "/no/such.yaml"}) == Path("/s")
 
 
 def test_a_name_that_no_file_can_have_is_an_error_and_no_traceback() -> None:
