@@ -1,6 +1,7 @@
 """What can go wrong with a transfer that lives longer than the round that began it."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -79,7 +80,10 @@ async def test_a_rerun_does_not_wait_for_the_fetch(house: House) -> None:
     assert await rerun(house, CE) == {"submitted": 1}
 
 
-async def test_an_answer_that_cannot_be_kept_holds_up_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_that_cannot_be_kept_holds_up_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "act")
     jobs = await house.jobs(5, S.SUBMITTED)
     put, settle = house.end.put_inputs, claims.settle
 
@@ -104,7 +108,8 @@ async def test_an_answer_that_cannot_be_kept_holds_up_nobody(house: House, monke
     assert not lot(house, CE, "submit").over()
 
 
-async def test_odd_text_is_kept_as_far_as_it_can_be(house: House) -> None:
+async def test_odd_text_is_kept_as_far_as_it_can_be(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "act")  # our own log cleans it; what pytest captures cannot leave a worker
     (job,) = await house.jobs(1, S.FINISHED)
     house.end.trouble[job] = Transient(ODD)
     assert await sweep(Tower(house, apps=()), "fetch-validate", [CE]) == {"errors": 1}
