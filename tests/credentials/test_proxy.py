@@ -37,21 +37,6 @@ Change = Callable[[bytes], bytes]
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> TestPki:
-    return TestPki(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
-def proxy(pki: TestPki) -> Path:
-    return pki.proxy("alice")
-
-
-@pytest.fixture(scope="module")
-def key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
