@@ -10,11 +10,6 @@ from act_core.errors import ConfigError, CredentialError
 from act_core.simulators.pki import TestPki
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> TestPki:
-    return TestPki(tmp_path_factory.mktemp("pki"))
-
-
 def test_the_server_is_always_verified(pki: TestPki) -> None:
     for ca in (pki.ca_dir, pki.ca_file):
         context = client_context(ca, pki.proxy("robot"))
