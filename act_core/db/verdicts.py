@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from act_core.db.bulk import LARGEST, weight
@@ -38,7 +38,7 @@ def translated(err: SQLAlchemyError) -> Exception:
         return DatabaseAway(words)
     if code == NO_TABLE:
         return ConfigError(f"{words}; run `act bootstrap`")
-    return _of_sqlite(words) or err if isinstance(err, OperationalError) else err
+    return _of_sqlite(words) or err if type(err) in (OperationalError, DatabaseError) else err
 
 
 def _of_sqlite(words: str) -> Exception | None:
@@ -47,6 +47,8 @@ def _of_sqlite(words: str) -> Exception | None:
         return ConfigError(f"{words}; run `act bootstrap`")
     if _CANNOT_OPEN in words:
         return ConfigError(f"{words}; may this user write in the state directory ($ACT_STATE_DIR)?")
+    if "malformed" in words:
+        return ConfigError(f"{words}; put a copy of the file in its place (sqlite3 .recover saves what can be read)")
     if any(word in words for word in ("locked", "disk", "readonly")):
         return DatabaseAway(words)
     return None
