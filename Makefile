@@ -38,17 +38,19 @@ check: $(READY) ## format, lint, types, imports
 	$(BIN)/lint-imports
 
 test: $(READY) ## all tests that need no root and no foreign server
-	$(PYTEST) -n 2 --dist loadgroup -m "not real and not faults"
+	$(PYTEST) -n 3 --dist loadgroup -m "not real and not faults"
 
 test-faults: $(READY) ## real kills, real recoveries
 	$(PYTEST) -m faults
 
-real-servers: $(READY) ## install the real A-REX 6.17 and 7, once, outside the clone (root)
+real-servers: $(READY) ## install the real A-REX 6.17 and 7, HTCondor and XRootD, once, outside the clone (root)
 	$(BIN)/python tests/real/arex_install.py 6
 	$(BIN)/python tests/real/arex_install.py 7
+	$(BIN)/python tests/real/condor_install.py
+	$(BIN)/python tests/real/xrootd_install.py
 
 test-real: $(READY) ## the tests against real servers (root, `make real-servers`)
-	$(PYTEST) -m real tests/real
+	$(PYTEST) -n 5 --dist loadgroup -m real tests/real tests/contract
 
 constraints: ## pin every distribution by version: makes requirements/constraints.txt
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv $$dir/venv && \

@@ -21,6 +21,7 @@ class Part:
     due: Callable[[Runtime], Awaitable[Sequence[str]]]
     run: Callable[[Runtime, str], Awaitable[Counts]]
     breaker: bool = False  # the key is a CE whose breaker hears how it went
+    turn: int = 0  # in one pass the parts of an earlier turn come first, with all of their keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ WRITABLE = (
     "ce",
     "remote_id",
     "native_state",
+    "native_since",
     "send_deadline",
     "inputs_sent_at",
     "absent_since",
@@ -18,6 +19,9 @@ WRITABLE = (
     "ce_clean_at",
     "tries",
     "reruns",
+    "credential_id",
+    "proxy_until",
+    "rule",
     "exit_code",
     "error",
     "node",
@@ -40,6 +44,7 @@ class Move:
     wish_done: bool = False  # the request that was picked is fulfilled, or has become void
     successor: bool = False  # the next attempt is inserted in the same transaction
     costs_attempt: bool = True  # …and uses up one of attempts_left
+    news: bool = True  # False: its application does not hear of it, since the operator has to decide
     wish: Request | None = None  # what the engine itself wants next; never replaces a stronger wish
 
 

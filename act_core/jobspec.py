@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 # The tiny input that commits a job which waits for no other file of ours (architecture rule 5).
 COMMIT_FILE = ".act-commit"
+PROXY_ENVIRONMENT = "ENV/PROXY"
 
 _Short = Annotated[str, Field(min_length=1, max_length=1024)]
 
@@ -96,12 +97,18 @@ class JobSpec(_Model):
     memory_mb: int | None = Field(default=None, ge=1, le=100_000_000)  # per core
     disk_mb: int | None = Field(default=None, ge=0, le=10_000_000_000)
     walltime: timedelta | None = None
+    expected: timedelta | None = None  # that it will take, where `walltime` asks for more than that
     cputime: timedelta | None = None  # summed over the cores
     queue: str | None = None
     priority: int = Field(default=50, ge=0, le=100)
     runtime_environments: tuple[RuntimeEnvironment, ...] = ()
     reruns: int = Field(default=0, ge=0, le=10)  # restarts that the CE may allow after failed stage-in or stage-out
     fetch: tuple[str, ...] = ()
+
+    @property
+    def likely(self) -> timedelta | None:
+        """For how long it will probably run: what downtimes and a proxy's life are compared with."""
+        return self.expected or self.walltime
 
     @field_validator("environment")
     @classmethod
@@ -111,7 +118,7 @@ class JobSpec(_Model):
                 raise ValueError(f"{name!r} is no name of an environment variable")
         return environment
 
-    @field_validator("walltime", "cputime")
+    @field_validator("walltime", "expected", "cputime")
     @classmethod
     def _positive(cls, time: timedelta | None) -> timedelta | None:
         if time is not None and not timedelta(seconds=1) <= time <= timedelta(days=366):
@@ -139,6 +146,11 @@ class JobSpec(_Model):
                 raise ValueError(f"input {one.name!r} is named twice")
             seen.add(one.name)
         return self
+
+    @property
+    def proxy_copy(self) -> bool:
+        """Whether its worker node gets a copy of the proxy when it is submitted (ARC's runtime environment)."""
+        return any(one.name == PROXY_ENVIRONMENT for one in self.runtime_environments)
 
     @property
     def uploads(self) -> tuple[InputFile, ...]:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from act_core.ce.base import ComputingElement, RemoteId, TowerId
 from act_core.ce.registry import open_ce
-from act_core.db import bootstrap, ces, queries
+from act_core.db import bootstrap, ces, ledger, queries
+from act_core.db.ledger import Line, Subject
 from act_core.db.models import Ce
 from act_core.db.session import Database
 from act_core.errors import ConfigError
@@ -34,9 +35,14 @@ class Memory:
     ended_seen: set[RemoteId] = field(default_factory=set)  # ended jobs whose end is settled, or that are not ours
     paused: dict[str, datetime] = field(default_factory=dict)  # step → not before
     transfers: dict[str, Closable] = field(default_factory=dict)  # stage → what is under way (`engine.transfers`)
+    waits: dict[str, str] | None = None  # share → why its jobs wait, as the ledger has it; None: not read yet
+    unheard: set[RemoteId] = field(default_factory=set)  # held jobs of which the CE could not say why
+    held_shares: set[str] | None = None  # shares with jobs that an error rule holds; None: not read yet
+    struck: dict[tuple[str, str, str], datetime] = field(default_factory=dict)  # (rule, app, job) that said `rest` then
 
 
 C = TypeVar("C", bound=Closable)
+NOTED_FOR = timedelta(minutes=1)  # another process may have noted something else meanwhile
 
 
 class Runtime:
@@ -50,6 +56,7 @@ class Runtime:
         self._sites: dict[str, Site] = {}
         self._memory: dict[str, Memory] = {}
         self._kept: dict[str, Closable] = {}
+        self._noted: dict[Subject, tuple[str, datetime]] = {}
         self.lasting = True  # False: the process ends with its rounds, so that nothing may go on beside them
 
     @classmethod
@@ -84,6 +91,14 @@ class Runtime:
         """Run `fn(session, …)` in a thread, in one transaction. A cancelled task waits for it."""
         return await self._in_thread(partial(self._db.write, fn, *args, **kwargs))
 
+    async def note(self, lines: Collection[Line]) -> None:
+        """Write into the decision ledger what has changed; what was noted a moment ago costs nothing."""
+        now = self.now()
+        known = {subject: code for subject, (code, at) in self._noted.items() if now - at < NOTED_FOR}
+        if new := [line for line in lines if known.get(line.subject) != line.code]:
+            await self.write(ledger.note, new, now)
+            self._noted |= {line.subject: (line.code, now) for line in new}
+
     async def _in_thread(self, call: Callable[[], T]) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._db.threads, call)
         try:
@@ -97,7 +112,7 @@ class Runtime:
         if name not in self._ces:
             site = await self.site(name)
             # another task may have opened it while we asked for its site
-            self._ces.setdefault(name, open_ce(self.settings, name, self.now, site))
+            self._ces.setdefault(name, open_ce(self.settings, name, self.now, site, self.tower))
         return self._ces[name]
 
     def answers(self, name: str) -> int:
@@ -105,13 +120,13 @@ class Runtime:
         return self._ces[name].answers if name in self._ces else 0
 
     async def site(self, name: str) -> Site:
-        """The configuration of a CE: the file's, or for one that CRIC named what its row says."""
+        """The configuration of a CE: the file's, or for one from CRIC or `act ces add` what its row says."""
         if name in self.settings.arc.sites:
             return self.settings.arc.sites[name]
         if name not in self._sites:
             row = await self.read(queries.ce_row, name)
             if row is None:
-                raise ConfigError(f"CE {name!r} is neither configured nor known from CRIC")
+                raise ConfigError(f"CE {name!r} is neither configured nor known from CRIC or `act ces add`")
             self._sites[name] = site_of(row)
         return self._sites[name]
 
@@ -149,4 +164,5 @@ class Runtime:
 
 
 def site_of(row: Ce) -> Site:
-    return Site(endpoint=row.endpoint, kind=row.kind, maxjobs=row.maxjobs)
+    """The configuration of a CE that only its row knows: from CRIC, or added by hand."""
+    return Site(endpoint=row.endpoint, kind=row.kind, maxjobs=row.maxjobs, options=row.options or {})

@@ -11,16 +11,24 @@ from typing import Self
 from act_core.apps import Application, Part, applications
 from act_core.db import ces, leases, queries
 from act_core.db.leases import Held
+from act_core.db.modes import CARED_FOR
 from act_core.engine import credentials
+from act_core.engine.blackhole import look_for_black_holes
+from act_core.engine.brake import look_after
 from act_core.engine.cancel import cancel
+from act_core.engine.capacity import ask_capacity
 from act_core.engine.clean import archive_rows, clean
 from act_core.engine.count import count_jobs
 from act_core.engine.fetch import fetch
+from act_core.engine.forecast import look_ahead, worth_a_look
+from act_core.engine.leftovers import sweep_leftovers
+from act_core.engine.modes import keep_modes
 from act_core.engine.poll import poll
 from act_core.engine.reconcile import reconcile, reconcile_all
 from act_core.engine.rerun import rerun, resubmit
-from act_core.engine.submit import send_inputs, submit
+from act_core.engine.submit import SENDING, send_inputs, submit
 from act_core.engine.transfers import with_transfers
+from act_core.engine.unseen import watch
 from act_core.errors import (
     ActError,
     ConfigError,
@@ -64,7 +72,7 @@ STAGES = {
         Stage("fetch-validate", "bring outputs and logs home; check size and checksum on storage"),
         Stage("clean", "leave nothing of ours on the CEs; archive"),
         Stage("heartbeat", "heartbeats, final reports, kill orders"),
-        Stage("renew-credentials", "look at proxies and delegations", timedelta(minutes=10)),
+        Stage("renew-credentials", "renew proxies, tokens, delegations; tell what ends early", timedelta(minutes=10)),
         Stage("reconcile-ces", "compare our rows with the CEs' own lists", timedelta(minutes=30)),
         Stage("report", "count jobs, write the report", timedelta(minutes=10)),
     )
@@ -94,6 +102,13 @@ def due_in(stage: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
     return due
 
 
+async def submit_due(rt: Runtime) -> Sequence[str]:
+    """The CEs that have work for `submit`. One that is full is found for the sake of its other jobs only."""
+    now = rt.now()
+    full = [name for name in rt.remembered() if rt.memory(name).paused.get(SENDING, now) > now]
+    return sorted({*await rt.read(queries.due_ces, "submit", now, full), *await with_transfers(rt, "submit")})
+
+
 def always(key: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
     """One key that has work whenever it is asked for."""
 
@@ -104,18 +119,23 @@ def always(key: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
 
 
 async def _all_ces(rt: Runtime) -> Sequence[str]:
-    return [row.name for row in await rt.read(ces.all_ces) if row.mode not in ("offline", "abandoned")]
+    return [row.name for row in await rt.read(ces.all_ces) if row.mode in CARED_FOR]
 
 
 ENGINE = (
-    Part("submit", "submit", due_in("submit"), steps(cancel, resubmit, rerun, reconcile, submit, send_inputs), True),
+    Part("submit", "submit", submit_due, steps(cancel, resubmit, rerun, reconcile, submit, send_inputs), True),
     Part("sweep-status", "poll", due_in("sweep-status"), poll, True),
     Part("fetch-validate", "fetch", due_in("fetch-validate"), fetch, True),
     Part("clean", "clean", due_in("clean"), clean, True),
     Part("reconcile-ces", "reconcile", _all_ces, reconcile_all, True),
+    Part("reconcile-ces", "watch", always("silence"), watch),
+    Part("renew-credentials", "renew", credentials.renewable, credentials.renew),
     Part("renew-credentials", "look at", credentials.configured, credentials.look),
-    Part("renew-credentials", "delegate to", credentials.with_jobs, credentials.delegate, True),
+    Part("renew-credentials", "delegate to", credentials.with_jobs, credentials.delegate, True, turn=1),
+    Part("renew-credentials", "look ahead", worth_a_look, look_ahead, turn=2),
+    Part("reconcile-ces", "size", _all_ces, ask_capacity, True),
     Part("report", "count", always("jobs"), count_jobs),
+    Part("report", "black holes", always("ces"), look_for_black_holes),
 )
 
 
@@ -162,7 +182,8 @@ class Tower:
     async def _went_wrong(self, part: Part, key: str, err: ActError) -> None:
         logger.warning("%s %s: %s", part.verb, key, err)
         if part.breaker and not isinstance(err, (DiskError, DatabaseAway)):
-            until = await self.rt.write(ces.went_wrong, key, str(err), self.rt.settings.arc.breaker, self.rt.now())
+            policy, ours = self.rt.settings.arc.breaker, isinstance(err, (CredentialError, ConfigError))
+            until = await self.rt.write(ces.went_wrong, key, str(err), policy, self.rt.now(), ours)
             if until:
                 logger.warning("ce=%s rests until %s: %s", key, f"{until:%H:%M:%S}", err)
 
@@ -213,10 +234,12 @@ class Tower:
 
     async def house(self, stage: str) -> Counts:
         """What a stage does once a pass beside its keys."""
+        if stage == "submit":
+            return await keep_modes(self.rt)
         if stage == "sweep-status":
-            return await self.news()
+            return await self.news() + await look_after(self.rt)
         if stage == "clean":
-            return await self._archive()
+            return await self._archive() + await sweep_leftovers(self.rt)
         return Counts()
 
     async def news(self) -> Counts:
@@ -257,7 +280,10 @@ async def sweep(tower: Tower, stage: str, keys: Sequence[str] = (), wait: float 
         except VERDICTS:
             return Counts(errors=1)
 
-    done = await asyncio.gather(*(guarded(part, key) for part, key in found), return_exceptions=True)
+    done: list[Counts | BaseException] = []
+    for turn in sorted({part.turn for part, _ in found}):
+        now = [guarded(part, key) for part, key in found if part.turn == turn]
+        done += await asyncio.gather(*now, return_exceptions=True)
     for bug in done:  # told when the others are through
         if isinstance(bug, BaseException):
             raise bug

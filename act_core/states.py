@@ -59,14 +59,16 @@ _RANK = {_S.SUBMITTED: 0, _S.HOLDING: 0, _S.RUNNING: 1, _S.FINISHING: 2}
 _RANK |= dict.fromkeys((_S.FINISHED, _S.FAILED, _S.CANCELLED, _S.LOST), 3)
 
 
-def advances(now: CeState, seen: CeState) -> bool:
+def advances(now: CeState, seen: CeState, may_go_back: bool = False) -> bool:
     """Whether a CE that answers `seen` tells something new about a job that we have in `now`.
 
-    A status may be late and skip states; going back means that the answer is old. A job that is being cancelled
-    moves only to an end.
+    A status may be late and skip states; going back means that the answer is old, but where a running job may be
+    queued again (`may_go_back`: HTCondor). A job that is being cancelled moves only to an end.
     """
     if now is _S.CANCELLING:
-        return seen in {_S.CANCELLED, _S.FINISHED, _S.FAILED}
+        return seen in {_S.CANCELLED, _S.FINISHED, _S.FAILED, _S.LOST}
+    if may_go_back and (now, seen) == (_S.RUNNING, _S.SUBMITTED):
+        return True
     if now is seen or now not in _RANK or seen not in _RANK or now in ENDED:
         return False
     if _RANK[seen] == _RANK[now]:
@@ -98,6 +100,7 @@ class PandaState(StrEnum):
     RUNNING = "running"
     TRANSFERRING = "transferring"  # the payload is over: stage-out, or outputs on the way here
     TOVALIDATE = "tovalidate"  # outputs are here, storage is still to be asked
+    AWAITING = "awaiting"  # a true pilot's CE job is over: its own report to PanDA is awaited for a while
     TOREPORT = "toreport"  # the final report is written and PanDA has not accepted it yet
     TOKILL = "tokill"  # PanDA wants it dead; the engine was asked to cancel
     CLOSED = "closed"  # PanDA has all that it needs, or does not want to hear of it
@@ -106,10 +109,15 @@ class PandaState(StrEnum):
 _P = PandaState
 PANDA_LIFE: Mapping[PandaState, frozenset[PandaState]] = {
     _P.SENT: frozenset({_P.STARTING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
-    _P.STARTING: frozenset({_P.RUNNING, _P.TRANSFERRING, _P.TOVALIDATE, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
-    _P.RUNNING: frozenset({_P.STARTING, _P.TRANSFERRING, _P.TOVALIDATE, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
-    _P.TRANSFERRING: frozenset({_P.STARTING, _P.TOVALIDATE, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
+    _P.STARTING: frozenset(
+        {_P.RUNNING, _P.TRANSFERRING, _P.TOVALIDATE, _P.AWAITING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}
+    ),
+    _P.RUNNING: frozenset(
+        {_P.STARTING, _P.TRANSFERRING, _P.TOVALIDATE, _P.AWAITING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}
+    ),
+    _P.TRANSFERRING: frozenset({_P.STARTING, _P.TOVALIDATE, _P.AWAITING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
     _P.TOVALIDATE: frozenset({_P.STARTING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
+    _P.AWAITING: frozenset({_P.TOREPORT, _P.CLOSED}),
     _P.TOREPORT: frozenset({_P.CLOSED}),
     _P.TOKILL: frozenset({_P.TOREPORT, _P.CLOSED}),
     _P.CLOSED: frozenset(),

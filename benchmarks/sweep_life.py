@@ -1,6 +1,6 @@
 """What a job's whole life costs the engine: from its insertion until it is finished, fetched and cleaned.
 
-`python benchmarks/sweep_life.py --jobs 500 --database sqlite --json`. The stages run as in `act sweep all`, against one
+`python -m benchmarks.sweep_life --jobs 500 --database sqlite --json`. The stages run as in `act sweep all`, against one
 simulated ARC CE: a process of its own, over TLS, whose jobs run at once. Exit 1 if a job did not run exactly once, did
 not come home, or was left on the CE.
 """
@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import multiprocessing
-import os
 import sys
 import tempfile
 import threading
@@ -19,13 +18,12 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-import pymysql
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import event, func, select
@@ -39,7 +37,8 @@ from act_core.db.models import CeJob
 from act_core.db.session import Database
 from act_core.jobspec import InputFile, JobSpec, OutputFile
 from act_core.runtime import Counts, Runtime
-from act_core.settings.model import ArcSettings, Db, Jobs, Settings, Site, Voms
+from act_core.settings.model import ArcSettings, Db, Jobs, Settings, Site
+from act_core.settings.policy import Voms
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
 from act_core.simulators.arc_payload import PayloadJob, PayloadResult
@@ -48,6 +47,8 @@ from act_core.simulators.serve import Running, run_forever
 from act_core.simulators.witness import count
 from act_core.stages import Tower, sweep
 from act_core.states import CeState
+from benchmarks.tables import state_tables
+from benchmarks.wire import Wire, counted
 
 KB = 1000
 FILES = 2
@@ -67,6 +68,9 @@ class Result:
     statements_per_job: float
     commits_per_job: float
     cpu_ms_per_job: float
+    requests_per_job: float
+    kb_sent_per_job: float | None = None  # over the wire, TLS included; None: not measured
+    kb_received_per_job: float | None = None
 
 
 class Tally:
@@ -122,38 +126,12 @@ def ce_process(root: Path, pki: TestPki) -> Iterator[Running]:
         process.join()
 
 
-# --- the database -----------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def state_tables(where: str) -> Iterator[Db]:
-    """SQLite in the state directory, or a database of our own on a server, dropped at the end."""
-    if where == "sqlite":
-        yield Db()
-        return
-    url = urlsplit(where)
-    user, password = unquote(url.username or "root"), unquote(url.password or "")
-    host, port = url.hostname or "127.0.0.1", url.port or 3306
-    db = Db(type="mysql", user=user, password=password, host=host, port=port, name=f"act_bench_{os.getpid()}")
-
-    def at_server(statement: str) -> None:
-        server = pymysql.connect(user=user, password=password, host=host, port=port)
-        with server, server.cursor() as cursor:
-            cursor.execute(statement)
-
-    at_server(f"CREATE DATABASE `{db.name}` CHARACTER SET utf8mb4")
-    try:
-        yield db
-    finally:
-        at_server(f"DROP DATABASE `{db.name}`")
-
-
-def tower_settings(root: Path, db: Db, pki: TestPki, ce: Running) -> Settings:
+def tower_settings(root: Path, db: Db, pki: TestPki, url: str) -> Settings:
     arc = ArcSettings(
         db=db,
-        sites={"ce": Site(endpoint=f"{ce.url}/arex", poll="1 s")},
-        jobs=Jobs(checkinterval="1 s", checkmintime="0"),
-        voms=Voms(proxypath=pki.proxy("bench"), cacertdir=pki.ca_dir),
+        sites={"ce": Site(endpoint=f"{url}/arex", poll="1 s")},
+        jobs=Jobs(checkinterval="1 s", checkmintime="0", queueoffset=1_000_000),  # the queue limit is not measured
+        voms=Voms(proxypath=pki.proxy("bench", timedelta(hours=96)), cacertdir=pki.ca_dir),
     )
     return Settings(state_dir=root / "state", arc=arc)
 
@@ -199,6 +177,7 @@ async def whole_life(db: Database, settings: Settings, jobs: list[NewJob]) -> Re
         statements_per_job=round(tally.statements / len(jobs), 2),
         commits_per_job=round(tally.commits / len(jobs), 2),
         cpu_ms_per_job=round(1000 * cpu_s / len(jobs), 2),
+        requests_per_job=0.0,
     )
 
 
@@ -232,6 +211,29 @@ def complaints(root: Path, ce: Running, number: int, ends: Mapping[str, int]) ->
     return found
 
 
+def with_traffic(result: Result, ce: Running, wire: Wire | None) -> Result:
+    """The result, and what the CE and the wire counted."""
+    with urllib.request.urlopen(f"{ce.control}/stats", timeout=CALL_S) as answer:  # noqa: S310 - our own server
+        requests = sum(n for answers in json.load(answer)["requests"].values() for n in answers.values())
+    found = replace(result, requests_per_job=round(requests / result.jobs, 2))
+    if wire is None:
+        return found
+    sent, received = (round(total.value / KB / result.jobs, 2) for total in (wire.sent, wire.received))
+    return replace(found, kb_sent_per_job=sent, kb_received_per_job=received)
+
+
+@contextlib.contextmanager
+def address(ce: Running, wanted: bool) -> Iterator[tuple[str, Wire | None]]:
+    """Where the tower finds the CE: behind a wire that counts, if that is wanted."""
+    if not wanted:
+        yield ce.url, None
+        return
+    at = urlsplit(ce.url)
+    assert at.port is not None
+    with counted(at.port) as wire:
+        yield f"{at.scheme}://{at.hostname}:{wire.port}", wire
+
+
 def tell(result: Result, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(asdict(result)) + "\n")
@@ -247,6 +249,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What a job's whole life costs the engine.")
     parser.add_argument("--jobs", type=int, default=500, metavar="N")
     parser.add_argument("--database", default="sqlite", help="sqlite, or mysql://user:password@host:port of a server")
+    parser.add_argument("--wire", action="store_true", help="count bytes, too; costs some speed")
     parser.add_argument("--json", action="store_true", help="for programs")
     wanted = parser.parse_args()
     if wanted.jobs < 1 or not (wanted.database == "sqlite" or wanted.database.startswith("mysql://")):
@@ -254,8 +257,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="act-bench-") as directory:
         root = Path(directory)
         pki = TestPki(root / "pki")
-        with state_tables(wanted.database) as db, ce_process(root, pki) as ce:
-            result, ends = measure(tower_settings(root, db, pki, ce), wanted.jobs)
+        with (
+            state_tables(wanted.database) as db,
+            ce_process(root, pki) as ce,
+            address(ce, wanted.wire) as (url, wire),
+        ):
+            result, ends = measure(tower_settings(root, db, pki, url), wanted.jobs)
+            result = with_traffic(result, ce, wire)
             wrong = complaints(root, ce, wanted.jobs, ends)
     tell(result, wanted.json)
     for words in wrong:

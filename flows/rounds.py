@@ -62,6 +62,7 @@ class Window:
         self.groups: list[Group] = []
         self._caller = caller or AsTasks()
         self._wake: dict[Work, asyncio.Event] = {}
+        self._over: dict[Work, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[object]] = []
         self._house: asyncio.Task[Counts] | None = None
 
@@ -127,6 +128,7 @@ class Window:
 
     def _start(self, new: list[Work]) -> None:
         self._wake |= {work: asyncio.Event() for work in new}
+        self._over |= {work: asyncio.Event() for work in new}
         if len(self._wake) <= self.tower.rt.settings.arc.prefect.max_tasks:
             self._tasks += [asyncio.create_task(self._caller.one(self, part, key)) for part, key in new]
             return
@@ -152,15 +154,24 @@ class Window:
         mine = Counts()
         try:
             async with asyncio.timeout(max(self.left(), 0) + GRACE):
+                await self._turn_of(part)
                 await self._rounds((part, key), mine, last_try)
         except TimeoutError:
             mine[GOES_ON] += 1
             self.counts[GOES_ON] += 1
             self.troubles[key] = "no answer by the end of the window"
+        finally:
+            self._over[part, key].set()
         if (err := self._retried.pop((part, key), None)) and not mine:  # what failed is not due again so soon
             self._note(key, err)
             mine["errors"] += 1
         return mine, [f"{key}: {self.troubles[key]}"] if key in self.troubles else []
+
+    async def _turn_of(self, part: Part) -> None:
+        """In a pass: until all of an earlier turn are through, or have failed for the first time."""
+        for (other, _key), over in list(self._over.items()):
+            if self.once and other.turn < part.turn:
+                await over.wait()
 
     async def _rounds(self, work: Work, mine: Counts, last_try: bool) -> None:
         """A round when the key is due, then a wait until it is due again; counts as it goes."""

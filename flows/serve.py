@@ -7,7 +7,7 @@ import sys
 
 import httpx
 
-from act_core.db import bootstrap, ces, leases
+from act_core.db import bootstrap, ces, downtimes, leases
 from act_core.logs import log
 from act_core.settings import Settings
 from flows import keeper, stops
@@ -49,6 +49,7 @@ def begin(held: Settings) -> int:
     try:
         now = db.clock()
         db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now)
+        db.write(downtimes.sync_configured, held.arc.downtime)
         return db.write(leases.end_dead, now)
     finally:
         db.close()

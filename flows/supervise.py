@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from act_core.apps import applications
-from act_core.db import bootstrap, ces
+from act_core.db import bootstrap, ces, downtimes, orphans
 from act_core.db.session import Database
 from act_core.errors import ActError, ConfigError
 from act_core.logs import log
@@ -252,12 +252,16 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
         now = db.clock()
         made = bootstrap.bootstrap(db, now)
         db.write(ces.sync_ces, settings.arc.sites, ces.CONFIG, now)
+        db.write(downtimes.sync_configured, settings.arc.downtime)
         generation = db.write(bootstrap.start_generation)
         former = bootstrap.remember_generation(settings.state_dir, made.tower, generation)
+        if former is not None and former >= generation:
+            waiting = db.write(orphans.wait_after_restore, now)
+            say(f"the database is older than this directory (generation {generation} after {former}): was it restored?")
+            minutes = int(orphans.LISTS_READ.total_seconds() // 60)
+            say(f"{waiting} jobs that wait are sent in {minutes} min, when the CEs' lists have been read")
     finally:
         db.close()
-    if former is not None and former >= generation:
-        say(f"the database is older than this directory (generation {generation} after {former}): was it restored?")
     say(f"tower {made.tower}, start {generation}, schema {made.now}")
 
 

@@ -5,8 +5,11 @@ import os
 from hypothesis import settings as hypothesis_settings
 
 pytest_plugins = [
+    "tests.fixtures.workers",
     "tests.fixtures.sockets",
     "tests.fixtures.skipped",
+    "tests.fixtures.keys",
+    "tests.fixtures.trust",
     "tests.fixtures.databases",
     "tests.fixtures.towers",
 ]

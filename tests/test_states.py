@@ -83,7 +83,7 @@ FORWARD = {
     "holding": "submitted running finishing finished failed cancelled lost",
     "running": "holding finishing finished failed cancelled lost",
     "finishing": "finished failed cancelled lost",
-    "cancelling": "finished failed cancelled",
+    "cancelling": "finished failed cancelled lost",
 }
 
 
@@ -92,6 +92,11 @@ FORWARD = {
 def test_a_word_of_the_ce_only_moves_a_living_job_forward(now: CeState, seen: CeState) -> None:
     expected = seen.value in FORWARD.get(now.value, "").split()
     assert advances(now, seen) is expected
+
+
+def test_only_a_running_job_may_be_queued_again_and_only_where_that_happens() -> None:
+    back = {(now, seen) for now in CeState for seen in CeState if advances(now, seen, True) and not advances(now, seen)}
+    assert back == {(CeState.RUNNING, CeState.SUBMITTED)}
 
 
 @pytest.mark.parametrize("now", sorted(LIVING))

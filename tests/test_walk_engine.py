@@ -7,8 +7,7 @@ on `settle` alone, so the workers take no leases here.
 import asyncio
 import shutil
 import tempfile
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,43 +19,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import select
 
 from act_core import manual
-from act_core.ce.base import ComputingElement
-from act_core.db import arrivals, bootstrap, wishes
+from act_core.db import arrivals, bootstrap, brakes, evidence, wishes
 from act_core.db.models import CeJob, CeJobEvent
 from act_core.db.session import Database
+from act_core.engine.unseen import abandon
 from act_core.errors import ActError
 from act_core.jobspec import JobSpec
-from act_core.runtime import Runtime
 from act_core.settings.model import ArcSettings, Db, Jobs, Settings, Site
+from act_core.settings.policy import Brake, Clean
 from act_core.stages import Tower
 from act_core.states import FINAL, LIFE, CeState, Request
-from tests.walk.fake_ce import FAULTS, OVER, Crash, FakeCe, World
+from tests.walk.fake_ce import FAULTS, OVER, Crash, World
+from tests.walk.worker import Worker, template
 
 STAGES = ("submit", "sweep-status", "fetch-validate", "clean", "reconcile-ces")
-BEGINNING = datetime(2026, 3, 1, tzinfo=UTC)
 WORKERS = (0, 1)
-
-
-class Worker(Runtime):
-    """A runtime on the world's clock and CE."""
-
-    world: World
-
-    def now(self) -> datetime:
-        return self.world.now
-
-    async def ce(self, name: str) -> ComputingElement:
-        return FakeCe(self.world)
-
-
-@cache
-def _template() -> Path:
-    """State tables that are ready, as a file to copy."""
-    directory = Path(tempfile.mkdtemp(prefix="act-walk-"))
-    db = Database(Settings(state_dir=directory))
-    bootstrap.bootstrap(db, BEGINNING)
-    db.close()
-    return directory / "act.sqlite"
+DRAIN = 120  # rounds
+RELEASED = timedelta(minutes=30)
 
 
 class Engine(RuleBasedStateMachine):
@@ -66,9 +45,11 @@ class Engine(RuleBasedStateMachine):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory(prefix="act-walk-")
         state_dir = Path(self.directory.name)
-        shutil.copy(_template(), state_dir / "act.sqlite")
+        shutil.copy(template(), state_dir / "act.sqlite")
         jobs = Jobs.model_validate({"checkinterval": 5, "checkmintime": 0, "spread": 0})
-        arc = ArcSettings(db=Db(pool=2), sites={"ce": Site(kind="local", patience=timedelta(minutes=2))}, jobs=jobs)
+        sites = {"ce": Site(kind="local", patience=timedelta(minutes=2))}
+        policy = {"clean": Clean(keepfailed=timedelta(0)), "brake": Brake(floor=2)}
+        arc = ArcSettings(db=Db(pool=2), sites=sites, jobs=jobs, **policy)
         self.settings = Settings(state_dir=state_dir, arc=arc)
         self.loop = asyncio.Runner()
         self.world = World()
@@ -154,19 +135,43 @@ class Engine(RuleBasedStateMachine):
         self.world.fault, self.world.strikes_at = fault, strikes_at
         self.loop.run(self.work(worker, stage))
 
+    @rule(worker=st.sampled_from(WORKERS), stage=st.sampled_from(STAGES), moment=st.integers(0, 9))
+    def a_worker_dies_at_a_write(self, worker: int, stage: str, moment: int) -> None:
+        self.world.fault, self.world.crash_at = None, moment
+        self.loop.run(self.work(worker, stage))
+        self.world.crash_at = None
+
+    @rule()
+    def the_identity_is_mapped_to_another_account_or_back(self) -> None:
+        self.world.blind = not self.world.blind
+
+    @rule()
+    def an_operator_gives_the_ce_up(self) -> None:
+        self.loop.run(abandon(self.workers[1].rt, "ce", "it does not come back", "operator"))
+
+    @rule()
+    def the_ce_forgets_everything(self) -> None:
+        self.world.jobs.clear()
+
     @rule(
         stage=st.sampled_from(STAGES),
         where=st.sampled_from(("pause before", "pause after")),
         strikes_at=st.integers(0, 1),
         pause=st.sampled_from((0, 31, 95, 700)),
         others=st.lists(st.sampled_from(STAGES), max_size=2),
+        wish=st.none() | st.sampled_from(Request),
     )
-    def two_rounds_overlap(self, stage: str, where: str, strikes_at: int, pause: int, others: list[str]) -> None:
+    def two_rounds_overlap(
+        self, stage: str, where: str, strikes_at: int, pause: int, others: list[str], wish: Request | None
+    ) -> None:
         self.world.fault, self.world.strikes_at = where, strikes_at
-        self.loop.run(self.overlap(stage, pause, [stage, *others]))
+        self.loop.run(self.overlap(stage, pause, [stage, *others], wish))
 
-    async def overlap(self, stage: str, pause: int, meanwhile: list[str]) -> None:
-        """Worker 0 stands still in the middle of its question while worker 1 and the clock go on."""
+    async def overlap(self, stage: str, pause: int, meanwhile: list[str], wish: Request | None) -> None:
+        """Worker 0 stands still in the middle of its question while worker 1, the clock and people go on.
+
+        It sleeps through its lease, if it had one.
+        """
         self.world.paused, self.world.go = asyncio.Event(), asyncio.Event()
         first = asyncio.create_task(self.work(0, stage))
         paused = asyncio.create_task(self.world.paused.wait())
@@ -174,6 +179,8 @@ class Engine(RuleBasedStateMachine):
         paused.cancel()
         self.world.fault = None
         self.world.advance(pause)
+        if wish and self.names:
+            self.somebody_wishes(len(self.names) - 1, wish)
         for other in meanwhile:
             await self.work(1, other)
         self.world.go.set()
@@ -220,15 +227,24 @@ class Engine(RuleBasedStateMachine):
             self.directory.cleanup()
 
     async def drain(self) -> None:
-        self.world.fault = None
-        for _ in range(40):
+        """Time enough for orphans to be sighted twice, and for the back-offs of what failed often."""
+        self.world.fault, self.world.blind = None, False
+        for _ in range(DRAIN):
             for stage in STAGES:
                 await self.work(0, stage)
+            self.operator_releases()
             self.world.step(good=True)
             self.world.advance(100)
             rows = self.read(select(CeJob))
             if all(CeState(row.state) in FINAL and not row.request for row in rows) and not self.world.jobs:
                 return
+
+    def operator_releases(self) -> None:
+        """What `act brake release` does, to every brake that holds."""
+        now = self.world.now
+        for row in self.db.read(brakes.on):
+            n = self.db.read(evidence.would_move, row).n
+            assert self.db.write(brakes.release, row.id, "operator", now + RELEASED, now, "it is so", n)
 
     def all_is_over(self) -> None:
         self.every_walk_stays_on_life()

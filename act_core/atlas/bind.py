@@ -9,10 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.books import NAME, PILOT, Booked, Change
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
+from act_core.atlas.modes import candidates
 from act_core.atlas.translate import TranslateSettings, translate
 from act_core.atlas.wire import PandaJob
 from act_core.db.arrivals import NewJob, add_jobs
@@ -22,6 +23,7 @@ from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
+from act_core.settings.app_model import Panda
 from act_core.states import PandaState
 
 logger = log(__name__)
@@ -64,7 +66,23 @@ async def bind(rt: Runtime, name: str) -> Counts:
         except (ArithmeticError, ValueError) as err:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
             refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
-    return await rt.write(_write, rt.tower, queue, specs, refused, rt.settings.arc.jobs.attempts, now)
+    attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
+    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings.app.panda, now)
+
+
+def attempts_of(queue: Queue | None, configured: int) -> int:
+    """Resubmissions by the engine's error rules. None where the pilot decides itself: PanDA sends such a job anew."""
+    return 0 if queue is not None and queue.truepilot else configured
+
+
+def vouched(row: Booked, settings: Panda, now: datetime) -> datetime:
+    """Until when PanDA cannot have given the job up: its watchers count from the last report that it took.
+
+    Source: panda.md 3.4 (30 minutes in `sent`, 2 hours once it was told `starting`).
+    """
+    if row.told_at is None:
+        return (row.created or now) + settings.senttime
+    return row.told_at + settings.livetime
 
 
 def described(row: Booked, queue: Queue | None, settings: TranslateSettings, now: datetime) -> JobSpec:
@@ -83,14 +101,24 @@ def _write(
     specs: Mapping[Booked, JobSpec],
     refused: Mapping[Booked, Mapping[str, Any]],
     attempts: int,
+    panda: Panda,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
-    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING) for row in specs}
+    reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
+    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, reporter) for row in specs}
     changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
     settled = books.settle(session, changes, now)
     written = settled.written
-    ces = frozenset(one.name for one in queue.endpoints) if queue else frozenset()
-    jobs = [NewJob(NAME, row.app_job_id, specs[row], ces, attempts, share=row.queue) for row in written if row in specs]
+    ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
+    jobs = [
+        NewJob(
+            *(NAME, row.app_job_id, specs[row], ces, attempts),
+            share=row.queue,
+            vouched_until=vouched(row, panda, now),
+        )
+        for row in written
+        if row in specs
+    ]
     add_jobs(session, tower, jobs, now)
     return settled.counts(bound=len(jobs), untranslatable=len(written) - len(jobs))

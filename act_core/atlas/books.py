@@ -18,6 +18,7 @@ from act_core.states import PANDA_LIFE, PandaState
 
 logger = log(__name__)
 NAME = "atlas"
+PILOT = "pilot"  # the reporter of a job whose pilot talks to PanDA itself once it runs
 REPORTS = 32 * 1024 * 1024  # bytes of final reports that a step reads at a time
 WRITABLE = frozenset(
     {
@@ -26,6 +27,7 @@ WRITABLE = frozenset(
         "wanted",
         "heartbeat_due_at",
         "refused",
+        "reporter",
         "ce",
         "node",
         "started_at",
@@ -61,7 +63,9 @@ class Booked:
     started_at: datetime | None
     ended_at: datetime | None
     checks: int
+    reporter: str
     error: str | None
+    created: datetime | None = None  # when PanDA handed it out
     outputs: str | None = None
     report: str | None = None
     job: str = "{}"

@@ -1,7 +1,7 @@
 """CRIC's pandaqueue feed, parsed entry by entry: what the tower uses of a queue, and whether it serves it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -10,12 +10,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from act_core.atlas.cric_endpoints import CeEndpoint, configured_endpoints, cric_endpoints
 from act_core.atlas.lenient import Flag, Text, Whole, csv, present, text
 from act_core.errors import BadInput
-from act_core.settings.model import Cric, PandaSite, Site
+from act_core.settings.app_model import Cric, PandaSite
+from act_core.settings.model import Site
 
 LARGEST_ENTRY = 1024 * 1024  # characters; one has about 40,000
+LARGEST_COREPOWER = 1000
 LONGEST_WALLTIME = 7 * 24 * 60  # minutes, where CRIC says nothing or more
 STATUSES = frozenset({"online", "offline", "test", "brokeroff", "paused", "standby"})
-SERVED_KINDS = frozenset({"arc-rest", "local"})  # native queues: the CE moves the data
+SERVED_KINDS = frozenset({"arc-rest", "arc-internal", "local"})  # native queues: the CE moves the data
+PILOT_KINDS = SERVED_KINDS | {"htcondor"}  # true-pilot queues: the pilot does
 
 QueueType = Literal["production", "analysis", "unified"]
 T = TypeVar("T")
@@ -38,11 +41,15 @@ class Queue(BaseModel):
     push: bool = True
     truepilot: bool = False
     cores: int = 1
+    corecount: int | None = None  # None: nobody says how many cores a job may have
+    corepower: float | None = None
     maxrss: int | None = None
     per_core: bool = False  # maxrss and maxwdir are per core, not per queue slot
     maxwalltime: int = LONGEST_WALLTIME
+    unlimited: bool = False  # nobody says how long jobs may run: maxwalltime is ours
     maxjobs: int = 0
     pilot_version: str | None = None
+    python_version: str | None = None
     pilot_args: str = ""
     pilot_url: str | None = None
     cricjsons: bool = False
@@ -76,6 +83,15 @@ def _object(value: object) -> object:
     return {} if present(value) is None else value
 
 
+def _power(value: object) -> float | None:
+    """HS06 or HS23 of a core; None for what is none."""
+    try:
+        power = float(str(value))
+    except ValueError:
+        return None
+    return power if 0 < power <= LARGEST_COREPOWER else None
+
+
 def _list(value: object) -> object:
     return [] if present(value) is None else value
 
@@ -101,7 +117,9 @@ class _Entry(BaseModel):
     resource_type: Text = None
     pilot_manager: Text = None
     pilot_version: Text = None
+    python_version: Text = None
     corecount: Whole = None
+    corepower: Annotated[float | None, BeforeValidator(_power)] = None
     maxrss: Whole = None
     maxtime: Whole = None  # seconds
     catchall: Annotated[list[str | None], BeforeValidator(csv)] = Field(default_factory=list)
@@ -168,7 +186,6 @@ def _queue(
     entry = _Entry.model_validate(raw)
     said = site or PandaSite()
     found = cric_endpoints(entry.queues, arc_sites, name, problems)
-    minutes = [one.maxwalltime for one in found if one.maxwalltime]
     endpoints = configured_endpoints(said.endpoints, arc_sites, name, problems) if said.endpoints else found
     queue = Queue(
         name=name,
@@ -180,19 +197,33 @@ def _queue(
         resource_type=entry.resource_type or "",
         push=_first(said.push, "push" in (entry.workflow or "push")),
         truepilot=_first(said.truepilot, _truepilot(entry) if raw else False),
-        cores=max(said.corecount or entry.corecount or 1, 1),
-        maxrss=entry.maxrss or None,
-        per_core="per_core_attr" in entry.catchall,
-        maxwalltime=said.maxwalltime or _walltime(entry.maxtime, max(minutes, default=0)),
         maxjobs=_first(said.maxjobs, cric.maxjobs),
         pilot_version=entry.pilot_version,
+        python_version=entry.python_version,
         pilot_args=entry.params.pilot_args or "",
         pilot_url=entry.params.pilot_url,
         cricjsons=said.cricjsons,
         endpoints=endpoints,
+        **_limits(entry, said, found),
     )
     why = _why_not(queue, entry, cric, configured=site is not None)
     return queue.model_copy(update={"served": not why, "why": why})
+
+
+def _limits(entry: _Entry, said: PandaSite, ces: Sequence[CeEndpoint]) -> dict[str, Any]:
+    """What a job of the queue may ask for, and how fast its cores are."""
+    cores = said.corecount or entry.corecount or 0
+    minutes = [one.maxwalltime for one in ces if one.maxwalltime]
+    longest = said.maxwalltime or _walltime(entry.maxtime, max(minutes, default=0))
+    return {
+        "cores": max(cores, 1),
+        "corecount": cores if cores > 0 else None,
+        "corepower": entry.corepower,
+        "maxrss": entry.maxrss if entry.maxrss and entry.maxrss > 0 else None,
+        "per_core": "per_core_attr" in entry.catchall,
+        "maxwalltime": longest or LONGEST_WALLTIME,
+        "unlimited": not longest,
+    }
 
 
 def _first(said: T | None, otherwise: T) -> T:
@@ -212,15 +243,16 @@ def _truepilot(entry: _Entry) -> bool:
     return entry.copytools != ("mv",) and "mv" not in entry.acopytools.pr
 
 
-def _walltime(maxtime_s: int | None, ce_minutes: int) -> int:
+def _walltime(maxtime_s: int | None, ce_minutes: int) -> int | None:
     minutes = maxtime_s // 60 if maxtime_s and maxtime_s > 0 else ce_minutes
-    return min(minutes, LONGEST_WALLTIME) if minutes > 0 else LONGEST_WALLTIME
+    return min(minutes, LONGEST_WALLTIME) if minutes > 0 else None
 
 
 def _why_not(queue: Queue, entry: _Entry, cric: Cric, *, configured: bool) -> str:
     """Why the tower takes no jobs of it; empty: it does. The first reason counts."""
     managed = cric.pilotmanager in ("all", entry.pilot_manager)
     kinds = {endpoint.kind for endpoint in queue.endpoints}
+    named = ", ".join(sorted(kinds))
     reasons = (
         (not configured and not managed, f"pilot_manager is {entry.pilot_manager!r}, not {cric.pilotmanager!r}"),
         (
@@ -232,8 +264,8 @@ def _why_not(queue: Queue, entry: _Entry, cric: Cric, *, configured: bool) -> st
         (queue.maxjobs == 0, "maxjobs is 0"),
         (queue.status not in STATUSES, f"status {queue.status[:40]!r} is not known"),
         (not queue.push, "a pull queue"),
-        (queue.truepilot, "a true-pilot queue: not served yet"),
         (not queue.endpoints, "no active CE"),
-        (bool(kinds) and not kinds & SERVED_KINDS, f"a native queue needs an ARC CE, not {', '.join(sorted(kinds))}"),
+        (not queue.truepilot and not kinds & SERVED_KINDS, f"a native queue needs an ARC CE, not {named}"),
+        (not kinds & PILOT_KINDS, f"true pilots run at ARC CEs and HTCondor-CEs, not at {named}"),
     )
     return next((why for holds, why in reasons if holds), "")

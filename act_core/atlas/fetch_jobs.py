@@ -18,7 +18,7 @@ from act_core.db.models import ERROR_LENGTH
 from act_core.errors import ActError, Transient
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.settings.model import Panda
+from act_core.settings.app_model import Panda
 from act_core.states import PandaState
 from act_core.words import clean
 

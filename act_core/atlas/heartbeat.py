@@ -2,23 +2,26 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books
+from act_core.atlas import books, kill_orders
 from act_core.atlas.books import NAME, Booked, Change
 from act_core.atlas.final import Ended, final_update
 from act_core.atlas.instance import panda, server_of
+from act_core.atlas.kill_orders import New, Terms
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Update, UpdateAnswer, as_text
 from act_core.db import wishes
 from act_core.db.panda_models import PandaRow
+from act_core.engine.brake import told
 from act_core.errors import ActError
 from act_core.runtime import Counts, Runtime
-from act_core.settings.model import Panda
+from act_core.settings.app_model import Panda
+from act_core.settings.model import Settings
 from act_core.states import PandaState, Request
 
 BATCH = 1000
@@ -79,6 +82,11 @@ def after_report(row: Booked, answer: UpdateAnswer, now: datetime, beat: timedel
         return Change(PandaState.TOKILL, {"heartbeat_due_at": None, "told_at": now, "error": row.error or why})
     if not answer.settled:
         return _again(row, answer, now)
+    return _goes_on(row, now, beat)
+
+
+def _goes_on(row: Booked, now: datetime, beat: timedelta) -> Change:
+    """PanDA was told, and hears again after an interval."""
     columns = {"told": row.wanted, "told_at": now, "refused": 0}
     return Change(None, columns | {"heartbeat_due_at": now + spread(beat, row.panda_id)})
 
@@ -124,18 +132,47 @@ async def heartbeat(rt: Runtime, server: str) -> Counts:
         for row in rows
         if row.panda_id in answers
     }
-    return await rt.write(_settle, changes, now)
+    meant = await kill_orders.borne_out(panda(rt), changes)
+    counts, new = await rt.write(_settle, changes, meant, rt.settings, now)
+    for brake, weighed in new:
+        told(brake, weighed)
+    return counts
 
 
-def _settle(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Counts:
-    """Write, and in the same transaction tell the engine of kills and of rows that nobody needs any more."""
+def _took(answer: Change, change: Change) -> bool:
+    """Whether PanDA took a report of a job that goes on; an order that is held says nothing of that kind."""
+    return change is answer and change.to is None and "told" in change.columns
+
+
+def _settle(
+    session: Session, answered: Mapping[Booked, Change], meant: Collection[Booked], held: Settings, now: datetime
+) -> tuple[Counts, New]:
+    """Write, and in the same transaction tell the engine of kills and of rows that nobody needs any more.
+
+    Kill orders in mass are not obeyed, but for those that are `meant`. Returns the counts, and the brakes that have
+    gone on.
+    """
+    beat = held.app.panda.heartbeattime
+    terms = Terms(held.arc.brake, 2 * beat)
+    weighing = kill_orders.weighed(session, answered, meant, lambda row: _goes_on(row, now, beat), terms, now)
+    changes = weighing.changes
     settled = books.settle(session, changes, now)
     written = settled.written
     killed = [row.app_job_id for row in written if changes[row].to is PandaState.TOKILL]
     closed = [row.app_job_id for row in written if changes[row].to is PandaState.CLOSED]
+    wanted = [row.app_job_id for row in written if _took(answered[row], changes[row])]
     later = sum(changes[row].columns.get("refused", 0) > 0 for row in written)
     if killed:
         wishes.wish(session, NAME, killed, Request.CANCEL, now)
+    if wanted:
+        wishes.vouch(session, NAME, wanted, now + held.app.panda.livetime)
     if closed:
         wishes.release(session, NAME, closed, now)
-    return settled.counts(told=len(written) - later, final=len(closed), kill_orders=len(killed), to_tell_again=later)
+    counts = settled.counts(
+        told=len(written) - later,
+        final=len(closed),
+        kill_orders=len(killed),
+        to_tell_again=later,
+        braked=weighing.held,
+    )
+    return counts, weighing.new

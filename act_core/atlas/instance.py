@@ -2,13 +2,13 @@
 
 from act_core.atlas import queues
 from act_core.atlas.cric import Queue
-from act_core.atlas.panda_client import PandaV1, open_panda
+from act_core.atlas.panda_server import PandaServer, open_panda
 from act_core.runtime import Runtime
 
 
-def panda(rt: Runtime) -> PandaV1:
+def panda(rt: Runtime) -> PandaServer:
     """The client, with its warm connections."""
-    return rt.kept(PandaV1, open_panda)
+    return rt.kept(PandaServer, open_panda)
 
 
 def server_of(rt: Runtime) -> str:

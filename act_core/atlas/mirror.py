@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import Booked, Change
+from act_core.atlas.books import PILOT, Booked, Change
 from act_core.atlas.final import Ended, final_update, gave_up
 from act_core.atlas.instance import server_of
 from act_core.atlas.joblog import publish
@@ -32,7 +32,11 @@ from act_core.states import FINAL, PANDA_FINAL, CeState, PandaState, Request
 logger = log(__name__)
 MOST = 8 * 1024 * 1024  # bytes of reports in one transaction
 _WAITING = {CeState.SUBMITTED, CeState.HOLDING}
-_SAID = {PandaState.TOVALIDATE, PandaState.TOREPORT}  # an earlier piece of news told the attempt's end
+_SAID = {
+    PandaState.TOVALIDATE,
+    PandaState.AWAITING,
+    PandaState.TOREPORT,
+}  # an earlier piece of news told the attempt's end
 _ONCE_MORE = {Request.RESUBMIT.value, Request.RERUN.value}
 _OVER = {CeState.FINISHING, CeState.FINISHED}
 
@@ -71,15 +75,19 @@ def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, no
 
 
 def _moving(attempt: CeJob, state: CeState, row: Booked, now: datetime) -> Change | None:
-    """A job that is on its way. PanDA hears at once that it runs, and the rest with the next heartbeat."""
+    """A job that is on its way. PanDA hears at once that it runs, and the rest with the next heartbeat.
+
+    From a true pilot it hears all that itself, and from us nothing any more: what we say late would overwrite it.
+    """
     if state in _WAITING and row.ce != attempt.ce:
         return Change(None, {"ce": attempt.ce})
     if state is CeState.RUNNING and row.state in (PandaState.STARTING, PandaState.RUNNING):
         started = row.started_at or attempt.started_at or now
         columns = {"wanted": "running", "node": attempt.node, "started_at": started, "ce": attempt.ce}
-        return Change(PandaState.RUNNING, columns | {"heartbeat_due_at": now})
+        return Change(PandaState.RUNNING, columns | {"heartbeat_due_at": None if row.reporter == PILOT else now})
     if state in _OVER and row.state in (PandaState.STARTING, PandaState.RUNNING):
-        return Change(PandaState.TRANSFERRING, {"wanted": "transferring", "ce": attempt.ce})
+        silent = {"heartbeat_due_at": None} if row.reporter == PILOT else {}
+        return Change(PandaState.TRANSFERRING, {"wanted": "transferring", "ce": attempt.ce} | silent)
     return None
 
 
@@ -88,7 +96,7 @@ def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Se
     good = state is CeState.DONE and home.heartbeat is not None and home.heartbeat.finished
     outcome: Literal["killed", "finished", "failed"]
     outcome = "killed" if row.state is PandaState.TOKILL else "finished" if good else "failed"
-    error = attempt.error or (home.trouble if state is CeState.DONE else None) or _words(state)
+    error = attempt.error or (home.trouble if state is CeState.DONE else None) or _words(state, row.reporter)
     ended = Ended(
         panda_id=row.panda_id,
         attempt_nr=row.attempt_nr,
@@ -115,10 +123,20 @@ def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Se
             "checks": 0,
         }
         return Change(PandaState.TOVALIDATE, columns)
+    if _pilot_may_speak(attempt, row):
+        awaited = {"check_due_at": now + settings.app.panda.pilotpatience, "heartbeat_due_at": None, "error": error}
+        return Change(PandaState.AWAITING, columns | awaited)
     return Change(PandaState.TOREPORT, columns | {"heartbeat_due_at": now, "error": None if good else error})
 
 
-def _words(state: CeState) -> str:
+def _pilot_may_speak(attempt: CeJob, row: Booked) -> bool:
+    """Whether a pilot that reports itself may have told PanDA the end: it was at a CE, and we did not kill it."""
+    return row.reporter == PILOT and attempt.remote_id is not None and row.state is not PandaState.TOKILL
+
+
+def _words(state: CeState, reporter: str) -> str:
+    if state is CeState.DONE and reporter == PILOT:
+        return "the job is over at its CE, and PanDA has not heard the end from its pilot"
     return {
         CeState.CANCELLED: "the job was cancelled, and not by PanDA",
         CeState.LOST: "the CE does not know the job any more",
@@ -199,7 +217,7 @@ def _home(settings: Settings, job: CeJob, row: Booked | None) -> Home:
         return Home()
     directory = result_dir(settings, job.app, job.app_job_id, job.attempt, job.created)
     publish(settings, directory, job.created, row.queue, row.panda_id)
-    return read_home(directory, row.panda_id)
+    return Home() if row.reporter == PILOT else read_home(directory, row.panda_id)
 
 
 def _write(

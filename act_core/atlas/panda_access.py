@@ -1,6 +1,5 @@
 """As whom the tower speaks to PanDA: a proxy in the TLS handshake, or a bearer token. Both are re-read when renewed."""
 
-import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -10,13 +9,12 @@ from typing import Protocol
 
 from cryptography import x509
 
+from act_core.credentials.private import Mark, mark_of
 from act_core.credentials.tls import client_context, require_private
+from act_core.credentials.tokens import read_token
 from act_core.errors import CredentialError
 
 TOKEN_AGE = 600.0  # seconds after which a token is read again though its file looks the same
-LARGEST_TOKEN = 64 * 1024  # bytes
-
-_Mark = tuple[int, int, int]
 
 
 class Access(Protocol):
@@ -35,12 +33,12 @@ class ProxyAccess:
 
     def __init__(self, ca: Path, proxy: Path) -> None:
         self._ca, self._proxy = ca, proxy
-        self._mark: _Mark | None = None
+        self._mark: Mark | None = None
         self._context: ssl.SSLContext | None = None
         self._expires = datetime.max.replace(tzinfo=UTC)
 
     def present(self) -> tuple[ssl.SSLContext, Mapping[str, str]]:
-        mark = _mark(require_private(self._proxy))
+        mark = mark_of(require_private(self._proxy))
         if self._context is None or mark != self._mark:
             self._context, self._expires = client_context(self._ca, self._proxy), _expiry(self._proxy)
             self._mark = mark
@@ -55,26 +53,16 @@ class TokenAccess:
     def __init__(self, ca: Path, file: Path, origin: str) -> None:
         self._file, self._origin = file, origin
         self._context = client_context(ca)
-        self._mark: _Mark | None = None
+        self._mark: Mark | None = None
         self._read_at = 0.0
         self._headers: Mapping[str, str] = {}
 
     def present(self) -> tuple[ssl.SSLContext, Mapping[str, str]]:
-        mark = _mark(require_private(self._file))
+        mark = mark_of(require_private(self._file))
         if mark != self._mark or time.monotonic() - self._read_at > TOKEN_AGE:
-            self._headers = {"Authorization": f"Bearer {self._token()}", "Origin": self._origin}
+            self._headers = {"Authorization": f"Bearer {read_token(self._file)}", "Origin": self._origin}
             self._mark, self._read_at = mark, time.monotonic()
         return self._context, self._headers
-
-    def _token(self) -> str:
-        try:
-            with self._file.open(encoding="ascii") as lines:
-                token = lines.read(LARGEST_TOKEN).strip()
-        except (OSError, UnicodeDecodeError) as err:
-            raise CredentialError(f"the token {self._file} cannot be read: {type(err).__name__}") from err
-        if not token or not token.isprintable() or " " in token:
-            raise CredentialError(f"{self._file} holds no token")
-        return token
 
 
 def _expiry(proxy: Path) -> datetime:
@@ -84,7 +72,3 @@ def _expiry(proxy: Path) -> datetime:
     except (OSError, ValueError) as err:
         raise CredentialError(f"the proxy {proxy} cannot be read: {err}") from err
     return min(certificate.not_valid_after_utc for certificate in chain)
-
-
-def _mark(found: os.stat_result) -> _Mark:
-    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -11,7 +11,8 @@ from act_core.db.models import ERROR_LENGTH, CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
 
-_OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL and state is not PandaState.TOREPORT)
+_OVER = {PandaState.AWAITING, PandaState.TOREPORT}
+_OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
 TAKES_JOBS = ("online", "test")
 
 

@@ -36,7 +36,7 @@ _Column500 = Annotated[str, _cut(500)]
 _Kilobyte = Annotated[str, _cut(1024)]
 _Long = Annotated[str, _cut()]
 _Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")]
-_Amount = int | float
+_Amount = int | Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Update(BaseModel):

@@ -1,20 +1,23 @@
-"""A PanDA job and its queue as a JobSpec, for native queues: the CE moves the data, the pilot stays without network."""
+"""A PanDA job and its queue as a JobSpec: native, or with a true pilot, as the queue and its CEs decide (modes.py)."""
 
-import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from act_core.atlas.cric import Queue
-from act_core.atlas.rules import Case, Needs, needs_of, refusal_of
+from act_core.atlas.labels import label_of
+from act_core.atlas.modes import Mode, candidates
+from act_core.atlas.pilot_arguments import arguments
+from act_core.atlas.refusals import refusal_of
+from act_core.atlas.rules import Case, case_of, needs_of
 from act_core.atlas.wire import PandaJob, encode_for_pilot
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile, RuntimeEnvironment
-from act_core.settings.model import AppSettings
+from act_core.settings.app_model import AppSettings, Translation
 
 WRAPPER = "runpilot2-wrapper.sh"
 JOB_FILE = "pandaJobData.out"
@@ -23,77 +26,77 @@ OUTPUT_LIST = "@output.list"  # the pilot writes what goes where
 LOG_DIR = "gmlog"
 CE_ERRORS = f"{LOG_DIR}/errors"
 RERUNS = 2
-PILOT_VERSION = "3"
 CRIC_JSONS = "/cvmfs/atlas.cern.ch/repo/sw/local/etc"
-
-# label → where the pilot's release comes from (a key of TranslateSettings), and the arguments that go with it
-_PILOTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "rc_test": ("tarball_rc", ("-d", "-i", "RC")),
-    "rc_test2": ("tarball_rc", ("-d", "-i", "RC")),
-    "rc_alrb": ("tarball", ("-i", "ALRB")),
-    "ptest": ("tarball_dev", ()),
-}
+UNKNOWN_PRIORITY = 50
 
 
 @dataclass(frozen=True, slots=True)
 class TranslateSettings:
-    """What of the configuration goes into a job. `queuedata`: address of a queue's data for the pilot; empty: none."""
+    """What of the configuration goes into a job. `panda`: the server's address and port, for pilots that speak to it;
+    `queuedata`: address of a queue's data for native pilots, with {queue}; empty: none.
+    """
 
     schedulerid: str
     wrapper: str
     replicas: str
+    panda: tuple[str, str]
     wrapper_rc: str | None = None
     tarball: str | None = None
     tarball_rc: str | None = None
     tarball_dev: str | None = None
     urlprefix: str = ""
-    queuedata: str = ""  # with {queue}
+    queuedata: str = ""
+    translation: Translation = field(default_factory=Translation)
 
     @classmethod
-    def of(cls, app: AppSettings, queuedata: str = "") -> Self:
+    def of(cls, app: AppSettings) -> Self:
         pilot = app.executable
         return cls(
             schedulerid=app.panda.schedulerid,
             wrapper=pilot.wrapperurl,
             replicas=pilot.replicas,
+            panda=_address(app.panda.server),
             wrapper_rc=pilot.wrapperurlrc,
             tarball=pilot.p3tarurl,
             tarball_rc=pilot.p3tarurlrc,
             tarball_dev=pilot.p3tarurldev,
             urlprefix=app.joblog.urlprefix,
-            queuedata=queuedata,
+            queuedata=pilot.queuedata,
+            translation=app.translation,
         )
 
 
-def translate(job: PandaJob, queue: Queue, settings: TranslateSettings, booked: datetime) -> JobSpec:
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The harvester worker that stands for the job in PanDA's monitor, where there is one."""
+
+    harvester_id: str
+    worker_id: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"HARVESTER_ID": self.harvester_id, "HARVESTER_WORKER_ID": str(self.worker_id)}
+
+
+def translate(
+    job: PandaJob, queue: Queue, settings: TranslateSettings, booked: datetime, worker: Worker | None = None
+) -> JobSpec:
     """What the CE is asked for. `booked`: when the tower took the job, which names the directory of its logs.
 
     Raises BadInput with the reason: the job, not the tower, is what has to change.
     """
-    case = Case(job, queue)
+    case = case_of(job, queue, settings.translation)
     if (why := refusal_of(case)) is not None:
         raise BadInput(f"PanDA job {job.panda_id} cannot run at {queue.name}: {why}")
-    needs = needs_of(case)
     try:
         return JobSpec(
             name=(job.name or "pandajob")[:200],
             executable=WRAPPER,
-            arguments=tuple(_arguments(job, queue, needs)),
-            environment=_environment(job, queue, settings, booked),
-            stdout=job.log_name,
-            stderr=job.log_name,
-            inputs=tuple(_inputs(job, queue, settings)),
-            outputs=(OutputFile(name=HEARTBEAT, optional=True), OutputFile(name=OUTPUT_LIST)),
-            log_dir=LOG_DIR,
-            cores=needs.cores,
-            memory_mb=needs.memory,
-            walltime=timedelta(minutes=int(needs.walltime)),
-            cputime=None if needs.cputime is None else timedelta(minutes=int(needs.cputime)),
+            environment=_environment(case, settings, booked, worker),
+            inputs=tuple(_inputs(case, settings)),
             queue=batch_queue(queue),
-            priority=50 if needs.priority is None else needs.priority,
-            runtime_environments=tuple(RuntimeEnvironment(name=name) for name in needs.runtime_environments),
-            reruns=RERUNS,
-            fetch=(f"diagnose={CE_ERRORS}", job.log_name, HEARTBEAT),
+            **_asked(case, settings),
+            **_streams(case),
         )
     except ValidationError as err:
         first = err.errors(include_url=False)[0]
@@ -109,46 +112,79 @@ def log_url(prefix: str, booked: datetime, queue: str, panda_id: int) -> str | N
 
 def batch_queue(queue: Queue) -> str | None:
     """The batch queue that all CEs of the PanDA queue share; None: each CE's own."""
-    names = {endpoint.queue for endpoint in queue.endpoints}
+    names = {endpoint.queue for endpoint in candidates(queue)}
     return names.pop() if len(names) == 1 else None
 
 
-def _arguments(job: PandaJob, queue: Queue, needs: Needs) -> Iterator[str]:
-    kind = "user" if job.analysis else "managed"
-    yield from ("-q", queue.schedconfig, "-j", job.label, "--pilot-user", "ATLAS")
-    yield from ("--harvester-submit-mode", "PUSH", "-w", "generic", "--job-type", kind)
-    yield from ("--resource-type", needs.resource_type, "--pilotversion", queue.pilot_version or PILOT_VERSION)
-    yield from _PILOTS.get(job.label, ("", ()))[1]
-    yield from ("-z", "-t", "--piloturl", "local", "--mute")
-    try:
-        yield from shlex.split(queue.pilot_args)
-    except ValueError as err:
-        raise BadInput(f"queue {queue.name}: params.pilot_args {queue.pilot_args[:80]!r}: {err}") from err
+def _asked(case: Case, settings: TranslateSettings) -> dict[str, Any]:
+    """What the rules make of PanDA's numbers."""
+    needs = needs_of(case)
+    pilot = _tarball(case, settings)
+    return {
+        "arguments": arguments(case.job, case.queue, case.mode, needs, settings.panda, pilot),
+        "cores": needs.cores,
+        "memory_mb": needs.memory,
+        "disk_mb": needs.disk,
+        "walltime": timedelta(minutes=int(needs.walltime)),
+        "expected": None if needs.expected is None else timedelta(minutes=int(needs.expected)),
+        "cputime": None if needs.cputime is None else timedelta(minutes=int(needs.cputime)),
+        "priority": UNKNOWN_PRIORITY if needs.priority is None else needs.priority,
+        "runtime_environments": tuple(RuntimeEnvironment(name=name) for name in needs.runtime_environments),
+    }
 
 
-def _environment(job: PandaJob, queue: Queue, settings: TranslateSettings, booked: datetime) -> dict[str, str]:
-    known = {"PANDA_JSID": settings.schedulerid, "PILOT_NOKILL": "YES"}
-    url = log_url(settings.urlprefix, booked, queue.name, job.panda_id)
-    return known | ({"GTAG": url} if url else {})
+def _streams(case: Case) -> dict[str, Any]:
+    """Outputs, logs, and what comes home. What a true pilot made it has stored itself."""
+    native, name = case.mode is Mode.NATIVE, case.job.log_name
+    if name in {WRAPPER, JOB_FILE, HEARTBEAT, OUTPUT_LIST[1:], LOG_DIR, *(file.lfn for file in case.job.inputs)}:
+        raise BadInput(f"PanDA job {case.job.panda_id} cannot be translated: logFile: another file is called {name!r}")
+    made = (OutputFile(name=HEARTBEAT, optional=True), OutputFile(name=OUTPUT_LIST)) if native else ()
+    arc = {"log_dir": LOG_DIR, "reruns": RERUNS} if case.mode is not Mode.HTCONDOR else {}
+    home = (f"diagnose={CE_ERRORS}", name, *((HEARTBEAT,) if native else ()))
+    return {"stdout": name, "stderr": name, "outputs": made, "fetch": home} | arc
 
 
-def _inputs(job: PandaJob, queue: Queue, settings: TranslateSettings) -> Iterator[InputFile]:
-    release_candidate = job.label.startswith("rc_") and settings.wrapper_rc
-    yield InputFile(name=JOB_FILE, content=encode_for_pilot(job.raw))
+def _environment(case: Case, settings: TranslateSettings, booked: datetime, worker: Worker | None) -> dict[str, str]:
+    scheduler = f"harvester-{worker.harvester_id}" if worker else settings.schedulerid
+    known = {"PANDA_JSID": scheduler, "PILOT_NOKILL": "YES"}
+    url = log_url(settings.urlprefix, booked, case.queue.name, case.job.panda_id)
+    linked = worker.environment if worker and case.mode is not Mode.NATIVE else {}
+    return known | ({"GTAG": url} if url else {}) | linked
+
+
+def _inputs(case: Case, settings: TranslateSettings) -> Iterator[InputFile]:
+    release_candidate = settings.wrapper_rc if label_of(case.job.label).wrapper_rc else None
+    yield InputFile(name=JOB_FILE, content=encode_for_pilot(case.job.raw))
     yield InputFile(name=WRAPPER, source=release_candidate or settings.wrapper, executable=True)
-    if tarball := _tarball(job, queue, settings):
+    if case.mode is Mode.NATIVE:
+        yield from _native_inputs(case, settings)
+
+
+def _native_inputs(case: Case, settings: TranslateSettings) -> Iterator[InputFile]:
+    """All that a pilot without network needs."""
+    if tarball := _tarball(case, settings):
         yield InputFile(name="pilot3.tar.gz", source=tarball, options={"cache": "check"})
-    if queue.cricjsons:
+    if case.queue.cricjsons:
         for name in ("cric_pandaqueues.json", "cric_ddmendpoints.json"):
             yield InputFile(name=name, source=f"{CRIC_JSONS}/{name}")
     if settings.queuedata:
-        source = settings.queuedata.replace("{queue}", quote(queue.schedconfig))
+        source = settings.queuedata.replace("{queue}", quote(case.queue.schedconfig))
         yield InputFile(name="queuedata.json", source=source, options={"cache": "check"})
-    for file in job.inputs:
+    for file in case.job.inputs:
         source = settings.replicas.replace("{scope}", quote(file.scope)).replace("{lfn}", quote(file.lfn))
         yield InputFile(name=file.lfn, source=source, size=file.size, checksum=file.checksum)
 
 
-def _tarball(job: PandaJob, queue: Queue, settings: TranslateSettings) -> str | None:
-    wanted = {"tarball_rc": settings.tarball_rc, "tarball_dev": settings.tarball_dev}
-    return queue.pilot_url or wanted.get(_PILOTS.get(job.label, ("", ()))[0]) or settings.tarball
+def _tarball(case: Case, settings: TranslateSettings) -> str | None:
+    """A label that tries out a pilot wins over the queue's own; a true pilot's wrapper knows where to get any other."""
+    tried = {"tarball_rc": settings.tarball_rc, "tarball_dev": settings.tarball_dev}
+    named = tried.get(label_of(case.job.label).tarball or "") or case.queue.pilot_url
+    return named or (settings.tarball if case.mode is Mode.NATIVE else None)
+
+
+def _address(server: str) -> tuple[str, str]:
+    """`https://host:25443` as the address and the port that the wrapper wants apart."""
+    scheme, _, netloc = server.rstrip("/").rpartition("://")
+    host, colon, port = netloc.rpartition(":")
+    apart = (host, port) if colon and port.isdecimal() else (netloc, "443")
+    return f"{scheme or 'https'}://{apart[0]}", apart[1]

@@ -13,11 +13,11 @@ from act_core.atlas.books import Booked, Change
 from act_core.atlas.final import STAGE_OUT_FAILED
 from act_core.atlas.instance import server_of
 from act_core.atlas.reports import Update
-from act_core.credentials.tls import client_context
+from act_core.atlas.storages import storage
 from act_core.db.panda_models import PandaRow
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
-from act_core.storage.check import Outcome, Verdict, Wanted, check
+from act_core.storage.base import Outcome, Verdict, Wanted
 
 BATCH = 300
 KEY = "storage"
@@ -53,9 +53,9 @@ def wanted_of(row: Booked) -> list[Wanted]:
     return [Wanted(file["url"], file["size"], file["adler32"]) for file in files if file["url"]]
 
 
-def after_check(row: Booked, verdicts: Mapping[str, Verdict], now: datetime, tries: int) -> Change:
+def after_check(row: Booked, verdicts: Mapping[Wanted, Verdict], now: datetime, tries: int) -> Change:
     """What storage's answers mean for a job. Unverifiable is no reason to fail; unreachable is asked again."""
-    said = [(file, verdicts[file.url]) for file in wanted_of(row)]
+    said = [(file, verdicts[file]) for file in wanted_of(row)]
     bad = [f"{file.url}: {v.outcome}: {v.words}" for file, v in said if v.outcome in _BAD]
     later = [f"{file.url}: {v.outcome}: {v.words}" for file, v in said if v.outcome in _LATER]
     if bad:
@@ -81,15 +81,11 @@ async def validate(rt: Runtime, _key: str) -> Counts:
     rows = await rt.read(_rows, server_of(rt), rt.now())
     if not rows:
         return Counts()
-    policy, voms = rt.settings.app.validation, rt.settings.arc.voms
-    files = [file for row in rows for file in wanted_of(row)]
-    proxy = rt.settings.app.panda.proxy or voms.proxypath
-    context = client_context(policy.cacert or voms.cacertdir, proxy)
-    verdicts = await check(files, context=context, perhost=policy.perhost, timeout=policy.timeout)
-    doubtful = {row.id for row in rows if any(verdicts[file.url].outcome in _DOUBTS for file in wanted_of(row))}
+    verdicts = await storage(rt).check([file for row in rows for file in wanted_of(row)])
+    doubtful = {row.id for row in rows if any(verdicts[file].outcome in _DOUBTS for file in wanted_of(row))}
     rows = await rt.read(books.with_reports, rows, doubtful)
     now = rt.now()
-    changes = {row: after_check(row, verdicts, now, policy.tries) for row in rows}
+    changes = {row: after_check(row, verdicts, now, rt.settings.app.validation.tries) for row in rows}
     settled = await rt.write(books.settle, changes, now)
     told = Counts(verdict.outcome.value for verdict in verdicts.values())
     done = sum(changes[row].to is PandaState.TOREPORT for row in settled.written)

@@ -1,10 +1,11 @@
 """The PanDA job, typed at the door (reference: panda.md 2.3), and its form for the pilot."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -148,8 +149,31 @@ class PandaJob(BaseModel):
 
 def encode_for_pilot(raw: Mapping[str, object], secrets: Mapping[str, SecretStr] | None = None) -> str:
     """The text of `pandaJobData.out`: the flat job, url-encoded as the legacy server wrote it (None is `None`)."""
-    shown = {key: secret.get_secret_value() for key, secret in (secrets or {}).items()}
-    return urlencode({**raw, **shown})
+    return with_secrets(urlencode(raw), secrets or {})
+
+
+def with_secrets(encoded: str, secrets: Mapping[str, SecretStr]) -> str:
+    """The same text with the job's secrets, which are kept apart until the pilot gets it."""
+    shown = urlencode({key: secret.get_secret_value() for key, secret in secrets.items()})
+    return "&".join(part for part in (encoded, shown) if part)
+
+
+def decode_for_pilot(encoded: str) -> dict[str, str]:
+    """What the pilot reads out of `pandaJobData.out`: the job as text. Raises BadInput.
+
+    Two forms are in use: url-encoded, and of pilots that harvester or PanDA's pods start `{"<PandaID>": {…}}`.
+    """
+    try:
+        if encoded.lstrip().startswith("{"):
+            (job,) = json.loads(encoded).values()
+            return {str(key): str(value) for key, value in job.items()}
+        pairs = parse_qsl(encoded, keep_blank_values=True, strict_parsing=bool(encoded))
+    except (ValueError, AttributeError, RecursionError) as err:
+        raise BadInput(f"no job for a pilot: {err}") from err
+    job = dict(pairs)
+    if len(job) != len(pairs):
+        raise BadInput("no job for a pilot: a field is there twice")
+    return job
 
 
 def _must_fit(raw: Mapping[str, object]) -> None:

@@ -215,8 +215,12 @@ def listing(body: bytes) -> tuple[list[str], list[str]]:
 
 
 def capacity(body: bytes) -> Capacity:
+    """What the JSON of an information document says."""
+    return capacity_in(document(body))
+
+
+def capacity_in(read: object) -> Capacity:
     """GLUE2, of which any list may be a bare element."""
-    read = document(body)
     service = next(_walk(read, ("Domains", "AdminDomain", "Services", "ComputingService")), {})
     manager = next(_walk(service, ("ComputingManager",)), {})
     shares = list(_walk(service, ("ComputingShare",)))

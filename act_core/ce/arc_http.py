@@ -1,8 +1,7 @@
-"""The connection to an A-REX: verified TLS with the proxy, deadlines on everything, errors as verdicts."""
+"""The connection to an A-REX: verified TLS, deadlines on everything, errors as verdicts."""
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -14,9 +13,8 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from act_core.credentials.proxy import load_proxy
-from act_core.credentials.tls import client_context
-from act_core.credentials.values import Credential
+from act_core.ce.arc_session import NO_REVOCATIONS, Sessions
+from act_core.credentials.values import Bearer, Credential
 from act_core.errors import CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.words import clean
 
@@ -26,6 +24,7 @@ JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 XML = {"Accept": "application/json", "Content-Type": "application/xml"}
 TRANSFER_S = 3600.0  # a whole file; between two pieces of it the CE's deadline holds
 _BUSY = {429, 502, 503, 504}
+_OUTDATED = 12  # X509_V_ERR_CRL_HAS_EXPIRED
 _ERRORS = (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError)
 
 
@@ -39,74 +38,36 @@ class Answer:
     headers: Mapping[str, str]
 
 
-@dataclass(slots=True, eq=False)
-class _Session:
-    """Connections under one proxy file. Retired ones are closed when their last request has ended."""
-
-    client: aiohttp.ClientSession
-    credential: Credential
-    mark: tuple[int, int]
-    users: int = 0
-    retired: bool = False
-
-
 class ArcConnection:
-    """Sessions to one endpoint; a new one when the proxy file has changed. Belongs to one event loop."""
+    """Requests to one endpoint, as whom the proxy, the token or both say. Belongs to one event loop."""
 
-    def __init__(self, endpoint: str, ca: Path, proxy: Path, deadline: timedelta, calls: int, transfers: int) -> None:
-        self.endpoint, self.ca, self.proxy = endpoint.rstrip("/"), ca, proxy
+    def __init__(
+        self,
+        endpoint: str,
+        ca: Path,
+        proxy: Path | None,
+        deadline: timedelta,
+        calls: int,
+        transfers: int,
+        token: Path | None = None,
+    ) -> None:
+        self.endpoint, self.proxy = endpoint.rstrip("/"), proxy
         self.seconds = deadline.total_seconds()
         self.quick = aiohttp.ClientTimeout(total=self.seconds, sock_connect=CONNECT_S)
         self._patient = aiohttp.ClientTimeout(total=TRANSFER_S, sock_connect=CONNECT_S, sock_read=self.seconds)
         self.transfers = asyncio.Semaphore(transfers)
         self._calls = asyncio.Semaphore(calls)
-        self._limit = calls + transfers
-        self._renewing = asyncio.Lock()
-        self._session: _Session | None = None
+        self._sessions = Sessions(self.endpoint, ca, proxy, token, calls + transfers, self.quick)
         self.answers = 0  # the CE's own word, not that it has trouble
         self.base = ""  # path of the REST version in use; empty: not asked yet
 
     async def credential(self, now: datetime) -> Credential:
         """Raises CredentialError for a proxy that is missing, open to others, or expired."""
-        return (await self._current(now)).credential
+        return await self._sessions.credential(now)
 
-    async def _current(self, now: datetime) -> _Session:
-        async with self._renewing:
-            mark = _mark(self.proxy)
-            if self._session is None or self._session.mark != mark:
-                fresh = await self._opened(mark, now)
-                await self._retire()
-                self._session = fresh
-            if self._session.credential.expires <= now:
-                raise CredentialError(f"the proxy {self.proxy} has expired: renew it")
-            return self._session
-
-    async def _opened(self, mark: tuple[int, int], now: datetime) -> _Session:
-        credential = await asyncio.to_thread(load_proxy, self.proxy, now)
-        context = await asyncio.to_thread(client_context, self.ca, self.proxy)
-        connector = aiohttp.TCPConnector(
-            ssl=context, limit=self._limit, keepalive_timeout=15, socket_factory=_quick_socket
-        )
-        return _Session(aiohttp.ClientSession(connector=connector, timeout=self.quick), credential, mark)
-
-    async def _retire(self) -> None:
-        """Requests under way go on; the last of them closes the session."""
-        old, self._session = self._session, None
-        if old is not None:
-            old.retired = True
-            if not old.users:
-                await old.client.close()
-
-    @asynccontextmanager
-    async def _using(self, now: datetime) -> AsyncIterator[aiohttp.ClientSession]:
-        held = await self._current(now)
-        held.users += 1
-        try:
-            yield held.client
-        finally:
-            held.users -= 1
-            if held.retired and not held.users:
-                await held.client.close()
+    async def bearer(self, now: datetime) -> Bearer | None:
+        """The token that is shown beside or instead of a proxy. Raises CredentialError alike."""
+        return await self._sessions.bearer(now)
 
     @asynccontextmanager
     async def request(
@@ -120,11 +81,12 @@ class ArcConnection:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An open answer, for files of any size. Raises Transient, CredentialError, ProtocolError."""
         url = URL(f"{self.endpoint}{path}", encoded=True)
+        own = {**headers, **await self._sessions.headers(now)}
         try:
             async with (
-                self._using(now) as client,
+                self._sessions.using(now) as client,
                 client.request(
-                    method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout or self._patient
+                    method, url, data=data, headers=own, allow_redirects=False, timeout=timeout or self._patient
                 ) as answer,
             ):
                 self._heard(answer)
@@ -144,17 +106,28 @@ class ArcConnection:
             self.base = ""  # another release of the CE: the next call asks what it speaks
             raise Transient(f"{self.endpoint} answers 404 {answer.reason}")
         if answer.status == 403:
-            who = self._session.credential.subject if self._session else str(self.proxy)
-            raise CredentialError(f"{self.endpoint} refuses {who}: {answer.reason}")
+            raise CredentialError(f"{self.endpoint} refuses {self._sessions.who}: {answer.reason}")
 
     def _verdict(self, err: BaseException) -> CredentialError | ProtocolError | Transient:
         if isinstance(err, aiohttp.ClientConnectorCertificateError):
-            return CredentialError(f"{self.endpoint}: its certificate is not accepted: {err.certificate_error}")
+            return self._not_believed(err.certificate_error)
         if _certificate_refused(err):
             return CredentialError(f"{self.endpoint} does not accept the certificates of {self.proxy}: {words(err)}")
         if isinstance(err, aiohttp.ClientResponseError):
             return ProtocolError(f"{self.endpoint} does not speak HTTP: {words(err)}")
         return Transient(f"{self.endpoint}: {words(err)}")
+
+    def _not_believed(self, err: Exception) -> CredentialError | Transient:
+        code = getattr(err, "verify_code", 0)
+        if code == NO_REVOCATIONS:  # nobody answered when the session was opened, and so nobody could tell
+            self._sessions.doubt()
+            return Transient(f"{self.endpoint}: its authority publishes no revocations: asked again without")
+        why = f"{self.endpoint}: its certificate is not accepted: {err}"
+        if code == _OUTDATED:
+            return CredentialError(
+                f"{why}. That is of this machine, not of the CE: fetch-crl must run (voms.cacertdir)"
+            )
+        return CredentialError(why)
 
     async def call(
         self, method: str, path: str, now: datetime, data: bytes | None = None, headers: Mapping[str, str] = JSON
@@ -172,11 +145,11 @@ class ArcConnection:
         """
         url = URL(f"{self.endpoint}{path}", encoded=True)
         sent = _Sent(data, late)
-        own = {**headers, "Content-Length": str(len(data))}
+        own = {**headers, **await self._sessions.headers(now), "Content-Length": str(len(data))}
         try:
             async with (
                 self._calls,
-                self._using(now) as client,
+                self._sessions.using(now) as client,
                 client.post(url, data=sent.stream(), headers=own, allow_redirects=False) as answer,
             ):
                 self._heard(answer)
@@ -191,9 +164,7 @@ class ArcConnection:
             raise verdict from err
 
     async def close(self) -> None:
-        old, self._session = self._session, None
-        if old is not None:
-            await old.client.close()
+        await self._sessions.close()
 
 
 class _Sent:
@@ -220,13 +191,6 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _quick_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    family, kind, protocol, _name, _peer = address
-    made = socket.socket(family=family, type=kind, proto=protocol)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
-
-
 def _hurry(answer: aiohttp.ClientResponse) -> None:
     """A-REX writes header and body apart, and the body waits for our ACK of the header: it goes out at once.
 
@@ -243,14 +207,6 @@ def _certificate_refused(err: BaseException) -> bool:
     """Whether the server ended the handshake because of our certificate; with TLS 1.3 that shows after it."""
     said = str(err).upper().replace(" ", "_")
     return "ALERT" in said and ("CERTIFICATE" in said or "UNKNOWN_CA" in said)
-
-
-def _mark(path: Path) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - on the hot path
-    except OSError as err:
-        raise CredentialError(f"the proxy {path} cannot be read: {err.strerror}") from err
-    return found.st_ino, found.st_mtime_ns
 
 
 def words(err: BaseException) -> str:

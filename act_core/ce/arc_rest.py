@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from act_core.ce import arc_adl, arc_dialect, arc_submission
 from act_core.ce.arc_delegation import Delegations
+from act_core.ce.arc_diagnosis import Diagnosis
 from act_core.ce.arc_facts import fresher
 from act_core.ce.arc_http import Answer, ArcConnection
 from act_core.ce.arc_transfer import fetch_job, put_files
 from act_core.ce.base import (
     Accepted,
     Capacity,
-    Credential,
     Facts,
     Fetched,
     FetchPlan,
@@ -28,11 +28,13 @@ from act_core.ce.base import (
     Refused,
     RemoteId,
     Seen,
+    Shown,
     SubmissionKey,
     TowerId,
     Traits,
     key_belongs,
 )
+from act_core.ce.diagnosis import Finding
 from act_core.ce.gathering import answered, each
 from act_core.ce.registry import Place
 from act_core.errors import BadInput, ConfigError, CredentialError, ProtocolError, Transient
@@ -62,17 +64,16 @@ class ArcCe:
     """One A-REX, as one identity."""
 
     def __init__(self, place: Place, options: Options) -> None:
-        if place.proxy is None:
+        if place.proxy is None and place.token is None:
             raise ConfigError(f"{place.where}: sites.{place.name}: an ARC CE needs a proxy: set voms.proxypath")
         if not place.site.endpoint.startswith("https://"):
             raise ConfigError(f"{place.where}: sites.{place.name}.endpoint: https://host:port/arex is wanted")
         self._place, self._options = place, options
-        self._wire = ArcConnection(
-            place.site.endpoint, place.ca_dir, place.proxy, place.site.deadline, options.calls, options.transfers
-        )
+        limits = place.site.deadline, options.calls, options.transfers
+        self._wire = ArcConnection(place.site.endpoint, place.ca_dir, place.proxy, *limits, place.token)
         self._foreign: set[RemoteId] = set()
         self._nameless: dict[RemoteId, datetime] = {}  # first listed then
-        self._delegations = Delegations(place.state_dir / "delegations" / f"{place.name.replace('/', '_')}.json")
+        self._delegations = Delegations.of(place)
         self.traits = Traits(
             kind="arc-rest",
             two_phase=place.site.two_phase is not False,
@@ -234,6 +235,9 @@ class ArcCe:
         return await self._ask("kill", ids)
 
     async def restart(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
+        """Stage-in and stage-out begin again with the delegation that the job holds: it is made fresh before."""
+        async with self._bounded():
+            await self._delegations.renew(self._wire, await self._path(), self._now())
         return await self._ask("restart", ids)
 
     async def clean(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
@@ -250,7 +254,7 @@ class ArcCe:
             entries = await self._manage(await self._path(), action, ids)
         return {job: meaning(entry) for job, entry in entries.items()}
 
-    async def renew(self, credential: Credential) -> None:
+    async def renew(self, credential: Shown) -> None:
         async with self._bounded():
             await self._delegations.renew(self._wire, await self._path(), self._now())
 
@@ -259,6 +263,10 @@ class ArcCe:
             answer = await self._wire.call("GET", f"{await self._path()}/info?schema=glue2", self._now())
         self._expect(answer, 200)
         return arc_dialect.capacity(answer.body)
+
+    def diagnose(self, environments: Collection[str] = ()) -> AsyncIterator[Finding]:
+        queue, wire = self._options.queue, self._wire
+        return Diagnosis(self._place, queue, wire, self._path, self._delegations, environments).steps()
 
     async def close(self) -> None:
         await self._wire.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import shutil
 import stat
@@ -16,18 +17,19 @@ import aiohttp
 
 from act_core.ce import arc_dialect
 from act_core.ce.arc_http import TRANSFER_S, ArcConnection
-from act_core.ce.base import Fetched, FetchPlan, Gone, Refused
+from act_core.ce.base import Fetched, FetchPlan, Gone, Refused, RemoteId
 from act_core.ce.disk import BadFile, beside, in_thread, opened, take_place, verdict
 from act_core.ce.gathering import each
-from act_core.ce.patterns import below, diagnosed, wanted
+from act_core.ce.patterns import below, diagnosed, of_session, wanted
 from act_core.errors import DiskError, ProtocolError, Transient
 from act_core.jobspec import COMMIT_FILE, InputFile
 
 PIECE = 1 << 18
 MOST_FILES, DEEPEST = 20_000, 20
 LONGEST_NAME = 255  # bytes
-# The reasons of a 404 that are A-REX's own. Any other one (of a proxy, of another release) says nothing of the job.
-NO_JOB, NO_FILE = "Job not found", "Not found"
+# A-REX answers "404 OK" of a job that it does not know, and something in between may answer 404 of its own accord: only
+# what A-REX says of a missing file is believed as it stands, and for the rest it is asked whether it knows the job.
+NO_FILE = "Not found"
 OCTETS = {"Content-Type": "application/octet-stream", "Accept": "*/*"}
 LISTED = {"Accept": "application/json"}
 Clock = Callable[[], datetime]
@@ -55,8 +57,10 @@ async def _put(wire: ArcConnection, job: str, file: InputFile, now: Clock) -> Re
                     raise _refusal(answer.status, answer.reason, file.name)
     except _NoFile as err:
         return Refused(f"{file.name}: {err}", for_good=True)
-    except _Gone:
-        return Refused(f"{file.name}: 404 {NO_JOB}", for_good=True)
+    except _Nowhere as err:
+        if await knows(wire, job, now):
+            raise Transient(str(err)) from err
+        return Refused(f"{file.name}: the CE does not know the job", for_good=True)
     except _Refusal as err:
         return Refused(str(err), for_good=False)
 
@@ -65,8 +69,8 @@ class _NoFile(Exception):
     """What is to be uploaded is not there."""
 
 
-class _Gone(Exception):
-    """The CE does not know the job."""
+class _Nowhere(Exception):
+    """A 404 that may mean that the CE does not know the job."""
 
 
 class _Refusal(Exception):
@@ -79,10 +83,18 @@ class _Unwanted(ProtocolError):
 
 def _refusal(status: int, reason: str | None, what: str) -> Exception:
     """What an answer means that is not 200."""
-    if status == 404 and reason == NO_JOB:
-        return _Gone()
     words = f"{what}: {status} {reason or ''}".rstrip()
-    return Transient(words) if status == 404 and reason != NO_FILE else _Refusal(words)
+    return _Nowhere(words) if status == 404 and reason != NO_FILE else _Refusal(words)
+
+
+async def knows(wire: ArcConnection, job: str, now: Clock) -> bool:
+    """Whether the CE knows the job at this path, by its own word. Raises Transient if it does not say."""
+    base, _, one = job.rpartition("/")
+    answer = await wire.call("POST", f"{base}?action=status", now(), json.dumps({"job": [{"id": one}]}).encode())
+    found = arc_dialect.by_id(answer.body).get(RemoteId(one)) if answer.status == 201 else None
+    if found is None:
+        raise Transient(f"{wire.endpoint} does not say whether it knows {one}: {answer.status} {answer.reason}")
+    return arc_dialect.code(found) != 404
 
 
 def _content(file: InputFile) -> BinaryIO:
@@ -122,7 +134,9 @@ class _Fetch:
         try:
             async with asyncio.timeout(TRANSFER_S):
                 return await self._all()
-        except _Gone:
+        except _Nowhere as err:
+            if await knows(self.wire, self.job, self.now):
+                raise Transient(str(err)) from err
             return Gone()
         except (_Unwanted, _Refusal, BadFile) as err:
             return Refused(str(err), for_good=isinstance(err, _Unwanted))
@@ -148,7 +162,7 @@ class _Fetch:
             return Refused(f"{outside[0]} is not below the job's directory", for_good=True)
         await each(homes, lambda home: self._bring(homes[home], home))
         await asyncio.to_thread(take_place, self.fresh, self.plan.directory)
-        return Fetched(len(self.found), self.size)
+        return Fetched(len(self.found), self.size, self.bare and of_session(self.plan.patterns))
 
     async def _list(self, directory: str, depth: int) -> list[str]:
         """Wanted files below a directory."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from act_core.credentials.values import Credential
+from act_core.credentials.values import Credential, Shown
 from act_core.ids import RemoteId, SubmissionKey, TowerId, key_belongs
 from act_core.jobspec import InputFile, JobSpec
 from act_core.states import CeState
@@ -25,6 +25,7 @@ __all__ = [
     "Refused",
     "RemoteId",
     "Seen",
+    "Shown",
     "SubmissionKey",
     "TowerId",
     "Traits",
@@ -91,6 +92,7 @@ class Fetched:
 
     files: int
     size: int  # bytes
+    bare: bool = False  # the CE knows the job, and the directory that was to be looked through is not there
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class Traits:
     grace: timedelta = timedelta(seconds=60)  # after the send deadline, until absence from a listing is believed
     input_patience: timedelta = timedelta(minutes=10)  # the CE fails a job whose inputs have not come by then
     batch: int = 100  # jobs in one submission
-    restarts: bool = False  # can continue a failed stage-in or stage-out
+    restarts: bool = False  # can continue a failed stage-in or stage-out, or a held job
+    may_go_back: bool = False  # a running job may be told as queued again (HTCondor)
     together: int = 1  # jobs in one call of `fetch` and `put_inputs`: the quick ones of a call wait for the slow ones
 
 
@@ -199,8 +202,8 @@ class ComputingElement(Protocol):
         """Remove ended jobs. `Gone` and `Accepted` both mean that nothing is left or will be left."""
         ...
 
-    async def renew(self, credential: Credential) -> None:
-        """Give the CE a fresh delegation where jobs hold one that is old or of a former proxy."""
+    async def renew(self, credential: Shown) -> None:
+        """Give the CE a fresh delegation, or a copy, where jobs hold one that is old or of a former proxy or token."""
         ...
 
     async def capacity(self) -> Capacity: ...

@@ -22,7 +22,6 @@ from act_core.ce import local_files, local_runner
 from act_core.ce.base import (
     Accepted,
     Capacity,
-    Credential,
     Facts,
     Fetched,
     FetchPlan,
@@ -32,6 +31,7 @@ from act_core.ce.base import (
     Refused,
     RemoteId,
     Seen,
+    Shown,
     SubmissionKey,
     TowerId,
     Traits,
@@ -164,7 +164,7 @@ class LocalCe:
     async def clean(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
         return await self._in_thread(self._each, ids, local_files.remove)
 
-    async def renew(self, credential: Credential) -> None:
+    async def renew(self, credential: Shown) -> None:
         """Processes here read the proxy file itself."""
 
     async def capacity(self) -> Capacity:

@@ -5,17 +5,16 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from act_core.ce import folders
 from act_core.ce.base import Accepted, Facts, Fetched, FetchPlan, Refused, Seen, SubmissionKey, Traits
-from act_core.ce.disk import BadFile, beside, take_place, verdict
-from act_core.ce.patterns import diagnosed, wanted
+from act_core.ce.patterns import diagnosed
 from act_core.ce.registry import Place
-from act_core.errors import DiskError
 from act_core.jobspec import InputFile, JobSpec
 from act_core.processes import lives
 from act_core.states import CeState
@@ -214,60 +213,17 @@ def put(job: JobDir, files: Collection[InputFile]) -> Refused | None:
     if job.started():
         return None
     for file in files:
-        target = job.path / "session" / file.name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if file.content is not None:
-                target.write_text(file.content, encoding="utf-8")
-            else:
-                shutil.copyfile(str(file.source), target)
-        except FileNotFoundError as err:
-            return Refused(f"input {file.name}: {err.filename} does not exist", for_good=True)
-        except OSError as err:
-            return Refused(f"input {file.name}: {err.strerror}", for_good=False)
+        if refused := folders.put(job.path / "session", file):
+            return refused
     (job.path / "committed").touch()
     return None
 
 
 def bring(job: JobDir, plan: FetchPlan) -> Fetched | Refused:
     """Copy what is wanted into the plan's directory, which is made new. Links of the payload are not followed."""
-    session, fresh = job.path / "session", beside(plan.directory)
-    copied: dict[str, Path] = {
-        str(path.relative_to(session)): path
-        for path in session.rglob("*")
-        if path.is_file() and not path.is_symlink() and wanted(str(path.relative_to(session)), plan.patterns)
-    }
-    missing = [name for name in plan.declared if not name.endswith("/") and name not in copied]
-    if missing:
-        return Refused(f"the payload left no {', '.join(missing[:5])}", for_good=True)
     ours = {"errors": job.log(), "diag": job.path / "ended.json", "failed": job.path / "ended.json"}
-    copied |= {home: ours[name] for name, home in diagnosed(plan.patterns) if name in ours and ours[name].exists()}
-    if outside := [home for home in copied if home.startswith("/") or ".." in home.split("/")]:
-        return Refused(f"{outside[0]} is not below the job's directory", for_good=True)
-    try:
-        fresh.mkdir(parents=True)
-        size = _copy(copied, fresh)
-        take_place(fresh, plan.directory)
-    except BadFile as err:
-        return Refused(str(err), for_good=False)
-    except (OSError, DiskError) as err:
-        raise DiskError(f"{plan.directory} cannot be written: {err}") from err
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return Fetched(len(copied), size)
-
-
-def _copy(files: Mapping[str, Path], directory: Path) -> int:
-    """Copy files to their names in a directory; returns the sum of their sizes. Raises DiskError or BadFile."""
-    size = 0
-    try:
-        for home, source in files.items():
-            (directory / home).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, directory / home)
-            size += (directory / home).stat().st_size
-    except OSError as err:
-        raise verdict(err) from err
-    return size
+    controls = {home: ours[name] for name, home in diagnosed(plan.patterns) if name in ours and ours[name].exists()}
+    return folders.bring(job.path / "session", controls, plan)
 
 
 def restart(job: JobDir) -> Accepted | Refused:

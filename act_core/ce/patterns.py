@@ -42,6 +42,11 @@ def below(directory: str, patterns: Sequence[str]) -> bool:
     return False
 
 
+def of_session(patterns: Sequence[str]) -> bool:
+    """Whether anything of the session directory is wanted."""
+    return any(not pattern.startswith(DIAGNOSE) for pattern in patterns)
+
+
 def diagnosed(patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Control files that come home: (name on the CE, path at home)."""
     for pattern in patterns:

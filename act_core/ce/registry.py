@@ -10,7 +10,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from act_core.ce.base import ComputingElement
+from act_core.credentials.places import proxy_of, token_of
 from act_core.errors import ConfigError
+from act_core.ids import TowerId
 from act_core.settings.complaints import sentences
 from act_core.settings.load import BadSettings
 from act_core.settings.model import Settings, Site
@@ -29,8 +31,10 @@ class Place:
     line: Callable[[str], str]  # of one of its keys, such as options.slots
     state_dir: Path  # a directory of the tower's own
     ca_dir: Path  # OpenSSL hash directory
-    proxy: Path | None
+    proxy: Path | None  # None: there is none, or the CE is not shown one
+    token: Path | None  # a bearer token in a file (0600) that is renewed; None: the CE is not shown one
     now: Callable[[], datetime]
+    tower: TowerId | None = None  # None: nobody's, as when a CE is only looked at
 
     def options(self, model: type[Options]) -> Options:
         """The CE's `options`, validated by the back end's own model. Raises BadSettings with every problem."""
@@ -49,7 +53,13 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(point.name for point in entry_points(group=GROUP)))
 
 
-def open_ce(settings: Settings, name: str, now: Callable[[], datetime], site: Site | None = None) -> ComputingElement:
+def open_ce(
+    settings: Settings,
+    name: str,
+    now: Callable[[], datetime],
+    site: Site | None = None,
+    tower: TowerId | None = None,
+) -> ComputingElement:
     """The CE of this name, ready for calls. `site`: for CEs that are not in the configuration (CRIC).
 
     Raises ConfigError: no such CE, no such back end, or options that its back end does not take.
@@ -63,7 +73,7 @@ def open_ce(settings: Settings, name: str, now: Callable[[], datetime], site: Si
 
     for point in entry_points(group=GROUP, name=site.kind):
         opener: Opener = point.load()
-        voms, where = settings.arc.voms, settings.where(f"sites.{name}")
-        proxy = site.proxy or voms.proxypath
-        return opener(Place(name, site, where, line, settings.state_dir, voms.cacertdir, proxy, now))
+        where, ca_dir = settings.where(f"sites.{name}"), settings.arc.voms.cacertdir
+        proxy, token = proxy_of(settings, name, site), token_of(settings, name, site)
+        return opener(Place(name, site, where, line, settings.state_dir, ca_dir, proxy, token, now, tower))
     raise ConfigError(f"{line('kind')}: sites.{name}.kind: no back end {site.kind!r}; there are {', '.join(kinds())}")

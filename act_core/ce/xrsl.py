@@ -1,4 +1,4 @@
-"""xRSL, read: the job language of the original, for `act jobs add`. It is never sent."""
+"""xRSL, read: the job language of the original, for `act jobs add`. It is never sent (shown: xrsl_writer.py)."""
 
 import difflib
 import re

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from act_core.ce.registry import kinds
+from act_core.cli import ce_abandon, ce_add, ce_modes, ce_test
 from act_core.cli.context import check_known, database, now, settings
 from act_core.cli.out import out, print_json, table
 from act_core.cli.stories import at, brief
@@ -13,6 +14,7 @@ from act_core.db import ces as ce_rows
 from act_core.db import listing
 from act_core.db.models import Ce
 from act_core.db.session import Database
+from act_core.monitor.explain_ces import NO_LIMIT
 from act_core.settings import Settings
 from act_core.states import CeState
 
@@ -30,8 +32,10 @@ def described(row: Ce, states: dict[str, int], back_ends: Collection[str]) -> di
         "endpoint": row.endpoint,
         "origin": row.origin,
         "mode": row.mode,
+        "mode_owner": row.mode_owner,
         "mode_reason": row.mode_reason,
-        "maxjobs": row.maxjobs,
+        "mode_until": at(row.mode_until),
+        "maxjobs": row.maxjobs if row.maxjobs < NO_LIMIT else "no limit",
         "health": health if row.kind in back_ends else "no back end",
         "rests_until": at(row.retry_at) if resting else None,
         "failures": row.failures,
@@ -100,3 +104,9 @@ def show(name: Annotated[str, typer.Argument(help="the CE's name")], json: Json 
     for key, value in rows[name].items():
         if value not in (None, {}):
             out.print(f"{key:12} {value}", highlight=False)
+
+
+ce_modes.add_to(app)
+app.command("add")(ce_add.add)
+app.command("abandon")(ce_abandon.abandon)
+app.command("test")(ce_test.try_ce)

@@ -1,21 +1,27 @@
 """`act jobs`: jobs without PanDA, and what becomes of any job."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from act_core.ce.arc_adl import activity
 from act_core.ce.descriptions import read_descriptions
+from act_core.ce.xrsl_writer import written
 from act_core.cli.context import check_known, database, now, settings
-from act_core.cli.out import err, out, print_json, table
+from act_core.cli.out import err, out, plain, print_json, table
 from act_core.cli.stories import brief, story, summary
 from act_core.db import ces as ce_rows
 from act_core.db import listing, wishes
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.attempts import new_key
 from act_core.db.bootstrap import tower_id
+from act_core.db.ces import HAND
 from act_core.db.listing import Filter
+from act_core.db.session import Database
 from act_core.errors import BadInput, ConfigError
+from act_core.ids import SubmissionKey
 from act_core.jobspec import JobSpec
 from act_core.manual import NAME
 from act_core.settings import Settings
@@ -26,17 +32,25 @@ Json = Annotated[bool, typer.Option("--json", help="for programs")]
 Ids = Annotated[list[str], typer.Argument(help="job ids, submission keys, or ids on the CE", metavar="ID…")]
 
 
-def _candidates(held: Settings, ces: list[str]) -> frozenset[str]:
-    """The CEs that may get a job: the ones asked for, or all that are configured."""
-    known = set(held.arc.sites)
+def _candidates(held: Settings, db: Database, ces: list[str]) -> frozenset[str]:
+    """The CEs that may get a job: the ones asked for, or all that are configured or were added by hand."""
+    known = {*held.arc.sites, *(row.name for row in db.read(ce_rows.all_ces) if row.origin == HAND)}
     unknown = sorted(set(ces) - known)
     if unknown:
         raise ConfigError(
             f"no CE {', '.join(unknown)} in the configuration; there are {', '.join(sorted(known)) or 'none'}"
         )
     if not known:
-        raise ConfigError("no CE is configured: name one under sites in aCTConfigARC.yaml")
+        raise ConfigError("no CE is configured: name one under sites in aCTConfigARC.yaml, or `act ces add` one")
     return frozenset(ces or known)
+
+
+def _described(file: Path) -> list[JobSpec]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise BadInput(f"{file}: {err}") from err
+    return read_descriptions(text, file)
 
 
 @app.command()
@@ -48,15 +62,9 @@ def add(
 ) -> None:
     """Add the jobs that the files describe. All or none of them are added."""
     held = settings()
-    ces = _candidates(held, ce or [])
-    specs: list[JobSpec] = []
-    for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as err:
-            raise BadInput(f"{file}: {err}") from err
-        specs += read_descriptions(text, file)
     with database(held) as db:
+        ces = _candidates(held, db, ce or [])
+        specs = [spec for file in files for spec in _described(file)]
         tower = db.read(tower_id)
         jobs = [NewJob(NAME, new_key(tower)[-12:], spec, ces, held.arc.jobs.attempts, share) for spec in specs]
         db.write(add_jobs, tower, jobs, now())
@@ -96,12 +104,27 @@ def list_(
         err.print(f"the newest {limit}; `--limit` shows more")
 
 
+class Language(StrEnum):
+    XRSL = "xrsl"
+    ADL = "adl"
+
+
 @app.command()
-def show(ids: Ids, json: Json = False) -> None:
+def show(
+    ids: Ids,
+    language: Annotated[
+        Language | None, typer.Option("--as", help="its newest description instead, in this language of ARC")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Show a job's whole story: attempts, events, where its outputs lie."""
     held = settings()
     with database(held) as db:
         stories = [story(db, held, one) for one in ids]
+    if language is not None:
+        for told in stories:
+            out.print(plain(_in_words(told, language)), markup=False)
+        return
     if json:
         print_json(stories)
         return
@@ -110,6 +133,16 @@ def show(ids: Ids, json: Json = False) -> None:
 
 
 SHOWN = ("key", "remote_id", "native_state", "wish", "exit_code", "wall_s", "cpu_s", "node", "error", "outputs")
+
+
+def _in_words(told: dict[str, Any], language: Language) -> str:
+    """What a job asks for; of ADL what an ARC CE reads, but for the delegation. Raises BadInput."""
+    if told["description"] is None:
+        raise BadInput(f"the description of job {told['id']} is no longer kept")
+    spec = JobSpec.model_validate(told["description"])
+    if language is Language.XRSL:
+        return written(spec)
+    return activity(spec, SubmissionKey(told["attempts"][-1]["key"]), None, two_phase=True)
 
 
 def _print_story(told: dict[str, Any]) -> None:
@@ -139,11 +172,28 @@ def _wish(ids: list[str], request: Request, of: str, json: bool, *, release: boo
         print_json(answers | dict.fromkeys(missing, "unknown"))
     else:
         for one, answer in answers.items():
-            out.print(f"{one}: {answer}")
+            out.print(f"{one}: {_said(answer)}")
     if missing:
         raise BadInput(f"no open job of {of} with id {', '.join(missing)}")
-    if any(answer.startswith(wishes.REFUSED) for answer in answers.values()):
+    if any(answer != request for answer in answers.values()):
         raise typer.Exit(1)
+
+
+_TO_BE = {
+    Request.FETCH: "its outputs are to come home",
+    Request.RERUN: "its CE is to restart it",
+    Request.RESUBMIT: "a new attempt is to be made",
+    Request.CANCEL: "it is to be killed",
+    Request.CLEAN: "it is to be removed from its CE",
+}
+
+
+def _said(answer: str) -> str:
+    """What became of a wish, for people."""
+    stronger = answer.removeprefix(f"{wishes.KEPT}: ")
+    if stronger != answer:
+        return f"not done: {_TO_BE[Request(stronger)]}, and that goes first; ask again afterwards (`act jobs show`)"
+    return _TO_BE[Request(answer)] if answer in _TO_BE else answer
 
 
 Of = Annotated[str, typer.Option("--app", help="the application that the jobs belong to")]
@@ -151,19 +201,19 @@ Of = Annotated[str, typer.Option("--app", help="the application that the jobs be
 
 @app.command()
 def cancel(ids: Ids, of: Of = NAME, json: Json = False) -> None:
-    """Kill jobs; one that was not sent is not sent."""
+    """Kill jobs; one that was not sent is not sent. Exit 1: some are not."""
     _wish(ids, Request.CANCEL, of, json)
 
 
 @app.command()
 def fetch(ids: Ids, of: Of = NAME, json: Json = False) -> None:
-    """Bring outputs home, again or of a failed job."""
+    """Bring outputs home, again or of a failed job. Exit 1: some are not."""
     _wish(ids, Request.FETCH, of, json)
 
 
 @app.command()
 def rerun(ids: Ids, of: Of = NAME, json: Json = False) -> None:
-    """Let the CE restart failed jobs where they failed. Exit 1: some are refused."""
+    """Let the CE restart failed jobs where they failed. Exit 1: some are not."""
     _wish(ids, Request.RERUN, of, json)
 
 
@@ -176,7 +226,7 @@ def resubmit(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make new attempts; what still lives is killed first. Exit 1: some are refused."""
+    """Make new attempts; what still lives is killed first. Exit 1: of some none is made."""
     _wish(ids, Request.RESUBMIT, of, json, force=force)
 
 

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from act_core.cli import ces, config, demo, jobs, simulate, sweep, tower
+from act_core.cli import (
+    brake,
+    ces,
+    config,
+    credentials,
+    demo,
+    errors,
+    explain,
+    jobs,
+    orphans,
+    simulate,
+    sweep,
+    ticket,
+    tower,
+)
 from act_core.cli.context import use_files
 from act_core.cli.out import fail, out
 from act_core.errors import ActError, BadInput, ConfigError, CredentialError, Transient
@@ -51,6 +65,12 @@ app.command("sweep")(sweep.sweep)
 app.command("up")(tower.up)
 app.command("down")(tower.down)
 app.command("status")(tower.status)
+app.add_typer(credentials.app, name="credentials")
+app.add_typer(brake.app, name="brake")
+app.command("orphans")(orphans.orphans)
+app.command("explain")(explain.explain)
+app.command("errors")(errors.errors)
+app.command("ticket")(ticket.ticket)
 app.add_typer(simulate.app, name="simulate")
 app.command("demo")(demo.demo)
 

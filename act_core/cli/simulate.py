@@ -1,6 +1,7 @@
 """`act simulate`: PanDA, CRIC, storage and ARC CEs as real servers on this machine, with faults on demand."""
 
 import asyncio
+import os
 from datetime import timedelta
 from pathlib import Path
 from ssl import SSLContext
@@ -10,14 +11,17 @@ import typer
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from act_core.cli.out import err, plain
 from act_core.errors import BadInput
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
+from act_core.simulators.arc_pilot import native_payload, running_payload
 from act_core.simulators.arc_transfers import StagingOptions
 from act_core.simulators.arc_wire import Flavour
 from act_core.simulators.cric import CricOptions, serve_cric
 from act_core.simulators.cric_queues import QueueDescription
 from act_core.simulators.panda import PandaOptions, serve_panda
+from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Patience
 from act_core.simulators.pki import TestPki, server_context
 from act_core.simulators.serve import Opening, run_forever
@@ -57,13 +61,15 @@ def panda(
     control_port: Port = 0,
     storage_control: Annotated[str | None, typer.Option(help="control address of a simulated storage")] = None,
     adder: Annotated[float, typer.Option(help="seconds from a final report to the job's end")] = 1.0,
+    api: Annotated[Generation, typer.Option(help="v1: servers from 1.0; both: 0.6 to 0.8; legacy: before")] = "v1",
     ready_file: Ready = None,
 ) -> None:
-    """PanDA: the new API, as strict as the real one. Jobs are made by POST /jobs on the control address."""
+    """PanDA, either API, as strict as the real one. Jobs are made by POST /jobs on the control address."""
     tls = _tls(pki)
     options = PandaOptions(
         patience=Patience(adder=timedelta(seconds=adder)),
         storage_control=storage_control,
+        api=api,
         tls=tls,
         port=port,
         control_port=control_port,
@@ -94,32 +100,65 @@ def arc(
     pki: Pki = Path("act-pki"),
     name: Annotated[str, typer.Option(help="the CE's name, for its documents and the witness")] = "arc1",
     flavour: Annotated[Flavour, typer.Option(help="the generation that is imitated")] = Flavour.V7,
-    slots: Annotated[int, typer.Option(min=0, help="jobs that run at the same time")] = 100,
-    run: Annotated[str, typer.Option(help="shortest and longest run in seconds: 1,2")] = "1,2",
+    slots: Annotated[
+        int | None, typer.Option(min=0, help="jobs that run at the same time; default: 100, of real ones 4 a processor")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="run nothing, but play runs of so many seconds, such as 1,2; default: jobs really run"),
+    ] = None,
     info_period: Annotated[float, typer.Option(min=0, help="so late are `status` and `info`, s; real: 60")] = 60,
-    stage: Annotated[bool, typer.Option("--stage", help="really fetch inputs and send outputs over https")] = False,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="with --run: yet really fetch inputs and send outputs over https")
+    ] = False,
     witness: Annotated[Path | None, typer.Option(help="file that gets a line for each execution of a payload")] = None,
     port: Port = 0,
     control_port: Port = 0,
     ready_file: Ready = None,
 ) -> None:
-    """An ARC CE over REST, as strict as A-REX 6.17 or 7: jobs wait for their inputs, states come late."""
-    try:
-        shortest, _, longest = run.partition(",")
-        pace = Pace(slots=slots, run_s=(float(shortest), float(longest or shortest)), info_period=info_period)
-    except ValueError as err:
-        raise BadInput(f"--run {run!r}: two numbers of seconds are wanted, such as 1,2: {err}") from err
+    """An ARC CE over REST, as strict as A-REX 6.17 or 7: jobs wait for their inputs, states come late.
+
+    Jobs are processes of this machine and of your account, with no sandbox; who has a certificate of the test CA can
+    send some from this machine. The pilots of PanDA jobs are played. With --run nothing is run.
+    """
+    really = run is None
+    if really:
+        _tell_how(pki)
     options = ArcOptions(
         pki=pki,
         name=name,
         flavour=flavour,
-        pace=pace,
-        staging=StagingOptions(really=stage),
+        pace=_pace(run, slots, info_period),
+        staging=StagingOptions(really=stage or really),
+        payload=running_payload if really else native_payload,
         witness=witness,
         port=port,
         control_port=control_port,
     )
     _serve(lambda: serve_arc(options), ready_file)
+
+
+def _pace(run: str | None, slots: int | None, info_period: float) -> Pace:
+    """Raises BadInput."""
+    if run is None:
+        return Pace(slots=(os.cpu_count() or 1) * 4 if slots is None else slots, info_period=info_period)
+    try:
+        shortest, _, longest = run.partition(",")
+        told = float(shortest), float(longest or shortest)
+        return Pace(slots=100 if slots is None else slots, run_s=told, info_period=info_period)
+    except ValueError as wrong:
+        raise BadInput(f"--run {run!r}: two numbers of seconds are wanted, such as 1,2: {wrong}") from wrong
+
+
+def _tell_how(pki: Path) -> None:
+    """A proxy that the CE takes, and how a tower is told of it."""
+    try:
+        proxy = TestPki(pki).proxy("me", path=pki / "proxy.pem").absolute()
+    except OSError as wrong:
+        raise BadInput(f"--pki {pki}: no test CA can be there: {wrong}") from wrong
+    if err.is_terminal:
+        told = f"export ACT_VOMS__PROXYPATH={proxy} ACT_VOMS__CACERTDIR={pki.absolute() / 'certificates'}"
+        err.print(plain(f"for commands that use it:\n  {told}\n  act ces add URL"), markup=False)
 
 
 @app.command()

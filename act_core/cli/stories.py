@@ -1,6 +1,5 @@
 """A job in words: what lists and `show` tell of it."""
 
-from datetime import datetime
 from typing import Any
 
 from act_core.db import listing
@@ -10,18 +9,10 @@ from act_core.db.session import Database
 from act_core.engine.fetch import result_dir
 from act_core.errors import BadInput
 from act_core.jobspec import JobSpec
+from act_core.monitor.times import at as at
+from act_core.monitor.times import brief as brief
 from act_core.settings import Settings
 from act_core.states import PUBLISHED, CeState, Request
-
-
-def at(time: datetime | None) -> str | None:
-    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def brief(told: str | None, now: datetime) -> str:
-    """What `at` told, as short as a table wants it: of today only the time."""
-    day, _, time = (told or "").partition("T")
-    return time if day == f"{now:%Y-%m-%d}" else f"{day} {time[:5]}Z" if time else ""
 
 
 def wish_of(row: AttemptColumns) -> str | None:

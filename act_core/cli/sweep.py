@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from act_core.apps import applications
 from act_core.cli.context import check_known, now, settings
 from act_core.cli.out import err, fail, out, print_json
-from act_core.db import ces, listing
+from act_core.db import ces, downtimes, listing
 from act_core.db.bootstrap import bootstrap as make_tables
 from act_core.db.session import Database
 from act_core.errors import BadInput
@@ -31,6 +31,7 @@ def bootstrap(json: Annotated[bool, typer.Option("--json", help="for programs")]
     with closing(Database(held)) as db:
         made = make_tables(db, now())
         db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now())
+        db.write(downtimes.sync_configured, held.arc.downtime)
         where = db.engine.url.render_as_string(hide_password=True)
     if json:
         print_json({"tower": made.tower, "schema": made.now, "before": made.before, "database": where})

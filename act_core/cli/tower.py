@@ -8,17 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from act_core import logs
+from act_core.cli.brake import holding, sentence
 from act_core.cli.ces import all_described, print_ces
 from act_core.cli.context import database, files, now, settings, state_dir
+from act_core.cli.credentials import listed
 from act_core.cli.out import err, out, print_json
-from act_core.cli.stories import at
-from act_core.db import credentials, listing
-from act_core.db.models import CredentialRow
+from act_core.db import credentials, ledger, listing
 from act_core.errors import ActError, ConfigError
+from act_core.monitor.explain_ces import line_of
+from act_core.reasons import Topic
 from act_core.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 UP_S = 180.0
+TOLD = Topic.CREDENTIAL, Topic.BLACKHOLE
 
 
 def up(
@@ -38,6 +41,7 @@ def up(
 
 
 def _detached(held: Settings, port: int) -> None:
+    from flows.environment import password_file
     from flows.supervise import standing
 
     if standing(held.state_dir):
@@ -53,7 +57,8 @@ def _detached(held: Settings, port: int) -> None:
         while time.monotonic() < end:
             said = standing(held.state_dir)
             if said and said["phase"] == "up":
-                out.print(f"the tower is up; Prefect UI: {said['prefect']}", highlight=False)
+                where = f"Prefect UI: {said['prefect']}   (password: {password_file(held)})"
+                out.print(f"the tower is up; {where}", highlight=False, soft_wrap=True)
                 return
             if child.poll() is not None:
                 break
@@ -77,8 +82,12 @@ def status(json: Json = False) -> None:
     with database(held) as db:
         ces = all_described(db, held)
         waiting = sum(count.n for count in db.read(listing.counts) if not count.ce)
-        proxies = [_proxy(row) for row in db.read(credentials.known)]
-    found = _described(held, said) | {"ces": ces, "waiting": waiting, "proxies": proxies}
+        proxies = listed(held, db.read(credentials.known), now())
+        held_now = db.read(ledger.standing)
+        ending, holes = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
+        brakes = holding(db)
+    found = _described(held, said) | {"ces": ces, "waiting": waiting, "proxies": proxies, "brakes": brakes}
+    found |= {"ending": ending, "black_holes": holes}
     if json:
         print_json(found)
     else:
@@ -87,12 +96,9 @@ def status(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _proxy(row: CredentialRow) -> dict[str, Any]:
-    return {"path": row.path, "subject": row.subject, "expires": at(row.expires), "good": row.expires > now()}
-
-
 def _described(held: Settings, said: dict[str, Any] | None) -> dict[str, Any]:
     from act_core.processes import lives
+    from flows.environment import password_file
     from flows.supervise import healthy
 
     if said is None:
@@ -106,6 +112,7 @@ def _described(held: Settings, said: dict[str, Any] | None) -> dict[str, Any]:
         "state_dir": str(held.state_dir),
         "prefect": said["prefect"],
         "prefect_answers": answers,
+        "prefect_password": str(password_file(held)),
         "processes": processes,
     }
 
@@ -116,10 +123,18 @@ def _print(found: dict[str, Any]) -> None:
     out.print(f"tower [{colour}]{words}[/{colour}]   state in {found['state_dir']}")
     if found["prefect"]:
         dead = [name for name, alive in found["processes"].items() if not alive]
-        out.print(f"Prefect UI {found['prefect']}" + (f"   not running: {', '.join(dead)}" if dead else ""))
+        trouble = f"   not running: {', '.join(dead)}" if dead else ""
+        out.print(f"Prefect UI {found['prefect']}   password in {found['prefect_password']}{trouble}", soft_wrap=True)
+    for one in found["brakes"]:
+        out.print(f"{sentence(one)}; none of them moves (`act brake list`, docs/safety.md)", style="red", markup=False)
     print_ces(found["ces"])
     if found["waiting"]:
         out.print(f"{found['waiting']} jobs wait for a CE (`act jobs list --state tosubmit`)", highlight=False)
-    for proxy in found["proxies"]:
-        words = "good until" if proxy["good"] else "[red]expired at[/red]"
-        out.print(f"proxy {proxy['path']} ({proxy['subject']}) {words} {proxy['expires']}", highlight=False)
+    for one in found["proxies"]:
+        until = f"until {one['expires']}" if one["expires"] else ""
+        words = f"{one['kind'] or 'credential'} {one['path']} ({one['subject'] or 'nobody'}) {until}".strip()
+        out.print(f"{words}{': ' + one['trouble'] if one['trouble'] else ''}", style="red" if one["bad"] else None)
+    for words in found["ending"]:
+        out.print(f"{words} (`act credentials forecast`)", style="yellow", markup=False)
+    for words in found["black_holes"]:
+        out.print(words, style="yellow", markup=False)

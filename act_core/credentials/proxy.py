@@ -13,11 +13,15 @@ from cryptography.x509.oid import NameOID
 
 from act_core.credentials.tls import require_private
 from act_core.credentials.values import Credential
+from act_core.credentials.voms import attributes
 from act_core.errors import CredentialError, ProtocolError
 
 PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
 INHERIT_ALL = bytes.fromhex("300c300a06082b06010505071501")
 SKEW = timedelta(minutes=5)
+DELEGATED = timedelta(days=4)  # what a CE is given never lives longer
+# A-REX forgets a delegation that no job holds 24 h after it was last signed, and takes jobs with a forgotten one.
+SIGNED_AGAIN = timedelta(hours=12)
 _PROXY_EXTENSIONS = (PROXY_CERT_INFO, x509.ObjectIdentifier("1.3.6.1.4.1.3536.1.222"))  # the latter: of the draft
 _LEGACY = ("proxy", "limited proxy")  # the last CN of proxies older than extensions
 _UNREADABLE = (
@@ -43,13 +47,36 @@ _NAMES = {
 def load_proxy(path: Path, now: datetime) -> Credential:
     """What a proxy file holds: whose it is, and until when all of its chain is good.
 
-    Raises CredentialError: not there, readable by others, not a proxy, or expired.
+    Raises CredentialError: not there, readable by others, not a proxy, or expired (also its VOMS attributes alone).
     """
+    found = read_proxy(path)
+    if found.expires <= now:
+        lives = _end(_read(path)[0]) > now
+        what = "the VOMS attributes of the proxy" if lives else "the proxy"
+        raise _expired(path, found.expires, what)
+    return found
+
+
+def load_source(path: Path, now: datetime) -> Credential:
+    """The same of what proxies are made from: VOMS attributes in it do not matter, and may have expired."""
     require_private(path)
     chain, _key = _read(path)
-    expires = _expiry(path, chain, now)
-    holder = next((one for one in chain if not _is_proxy(one)), chain[-1])
-    return Credential(proxy=path, subject=slash_form(holder.subject), expires=expires)
+    ends = _end(chain)
+    if ends <= now:
+        raise _expired(path, ends)
+    return Credential(path, slash_form(_holder(chain).subject), ends)
+
+
+def read_proxy(path: Path) -> Credential:
+    """The same of a proxy that may have expired. Its end is the first one in its chain and its VOMS attributes."""
+    require_private(path)
+    chain, _key = _read(path)
+    try:
+        said = attributes(chain)
+    except ValueError as err:
+        raise CredentialError(f"{path}: its VOMS attributes cannot be read: {err}") from err
+    ends = min((_end(chain), *(one.ends for one in said)))
+    return Credential(path, slash_form(_holder(chain).subject), ends, tuple(role for one in said for role in one.roles))
 
 
 def _read(path: Path) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
@@ -71,11 +98,16 @@ def _read(path: Path) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
     return chain, key
 
 
-def _expiry(path: Path, chain: list[x509.Certificate], now: datetime) -> datetime:
-    expires = min(one.not_valid_after_utc for one in chain)
-    if expires <= now:
-        raise CredentialError(f"the proxy {path} expired at {expires:%Y-%m-%d %H:%M:%S} UTC: renew it")
-    return expires
+def _holder(chain: list[x509.Certificate]) -> x509.Certificate:
+    return next((one for one in chain if not _is_proxy(one)), chain[-1])
+
+
+def _end(chain: list[x509.Certificate]) -> datetime:
+    return min(one.not_valid_after_utc for one in chain)
+
+
+def _expired(path: Path, at: datetime, what: str = "the proxy") -> CredentialError:
+    return CredentialError(f"{what} {path} expired at {at:%Y-%m-%d %H:%M:%S} UTC: renew it")
 
 
 def _is_proxy(certificate: x509.Certificate) -> bool:
@@ -112,7 +144,7 @@ def _legal_version(der: bytes) -> bytes:
     return der if place < 0 else der[:place] + b"\x02\x01\x00" + der[place + 3 :]
 
 
-def sign_delegation(csr: bytes, proxy: Path, now: datetime, lifetime: timedelta = timedelta(days=4)) -> bytes:
+def sign_delegation(csr: bytes, proxy: Path, now: datetime, lifetime: timedelta = DELEGATED) -> bytes:
     """The CE's new proxy with its chain, PEM: what is PUT to a delegation. It never outlives its signer.
 
     Raises CredentialError for the proxy, ProtocolError for the request.
@@ -122,7 +154,10 @@ def sign_delegation(csr: bytes, proxy: Path, now: datetime, lifetime: timedelta 
     serial = x509.random_serial_number()
     added = x509.NameAttribute(NameOID.COMMON_NAME, str(serial % 10**10))
     subject = x509.Name([*signer.subject.rdns, x509.RelativeDistinguishedName([added])])
-    end = min(now + lifetime, _expiry(proxy, chain, now))
+    last = _end(chain)
+    if last <= now:
+        raise _expired(proxy, last)
+    end = min(now + lifetime, last)
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     made = (
         x509.CertificateBuilder(signer.subject, subject, public_key(csr), serial)

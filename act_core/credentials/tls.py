@@ -1,18 +1,22 @@
 """TLS contexts of clients: the server is always verified, and a private key is read only from a private file."""
 
+import hashlib
 import os
+import re
 import ssl
 import stat
 from pathlib import Path
 
 from act_core.errors import ConfigError, CredentialError
 
+_OF_TRUST = re.compile(r"^[0-9a-f]{8}\.r?\d+$")  # how OpenSSL finds authorities and their revocations
 
-def client_context(ca: Path, proxy: Path | None = None) -> ssl.SSLContext:
+
+def client_context(ca: Path, proxy: Path | None = None, *, revocations: bool = False) -> ssl.SSLContext:
     """A context that verifies the server with `ca` alone (a PEM file or a hashed directory) and presents `proxy`.
 
-    `proxy` holds certificate, key and chain in one PEM file. Raises ConfigError for the CA, CredentialError for the
-    proxy.
+    `proxy` holds certificate, key and chain in one PEM file. `revocations`: the list of the server's authority must be
+    there, be good, and not name the server. Raises ConfigError for the CA, CredentialError for the proxy.
     """
     # not the default context: that one trusts the system's authorities too, and newer Pythons make it
     # strict about extensions that older grid CAs do not have
@@ -25,6 +29,8 @@ def client_context(ca: Path, proxy: Path | None = None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=str(ca))
         except (OSError, ssl.SSLError) as err:
             raise ConfigError(f"no certificates of authorities can be read from {ca}: {err}") from err
+    if revocations:
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
     if proxy is not None:
         require_private(proxy)
         try:
@@ -32,6 +38,28 @@ def client_context(ca: Path, proxy: Path | None = None) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as err:
             raise CredentialError(f"the proxy {proxy} cannot be used: {err}") from err
     return context
+
+
+def trust_mark(ca: Path) -> str:
+    """Another one when authorities or revocations in a hashed directory, or the file of authorities, have changed."""
+    digest = hashlib.sha256()
+    try:
+        found = sorted(ca.iterdir()) if ca.is_dir() else [ca]
+        for one in found:
+            if one == ca or _OF_TRUST.match(one.name):
+                known = one.stat()
+                digest.update(f"{one.name} {known.st_ino} {known.st_mtime_ns} {known.st_size}\n".encode())
+    except OSError as err:
+        return f"unreadable: {err.strerror}"
+    return digest.hexdigest()
+
+
+def has_revocations(ca: Path) -> bool:
+    """Whether a hashed directory holds revocation lists of any authority."""
+    try:
+        return ca.is_dir() and any(_OF_TRUST.match(one.name) and ".r" in one.name for one in ca.iterdir())
+    except OSError:
+        return False
 
 
 def require_private(secret: Path) -> os.stat_result:

@@ -27,7 +27,8 @@ class NewJob:
     ces: frozenset[str]
     attempts_left: int
     share: str = ""
-    submit_before: datetime | None = None
+    submit_before: datetime | None = None  # cancelled instead of sent from then on
+    vouched_until: datetime | None = None  # held from then on, until its application vouches for it again
 
 
 def placement(session: Session, ces: Collection[str], now: datetime) -> int:
@@ -68,8 +69,12 @@ def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: date
             "state": CeState.TOSUBMIT.value,
             "state_since": now,
             "submit_before": job.submit_before,
+            "vouched_until": job.vouched_until,
             "priority": job.spec.priority,
             "share": job.share,
+            "cores_asked": job.spec.cores,
+            "proxy_copy": job.spec.proxy_copy,
+            "walltime_s": None if job.spec.likely is None else int(job.spec.likely.total_seconds()),
             "description_id": description_id,
             "created": now,
             "modified": now,

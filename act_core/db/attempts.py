@@ -49,6 +49,16 @@ class Attempt:
     description_id: int
     created: datetime
     released_at: datetime | None = None
+    share: str = ""
+    priority: int = 50
+    cores_asked: int = 1
+    walltime_s: int | None = None
+    credential_id: int | None = None
+    proxy_until: datetime | None = None
+    proxy_copy: bool = False
+    rule: str | None = None
+    native_since: datetime | None = None
+    vouched_until: datetime | None = None
 
 
 _J = CeJob
@@ -82,6 +92,16 @@ _COLUMNS = (
     _J.description_id,
     _J.created,
     _J.released_at,
+    _J.share,
+    _J.priority,
+    _J.cores_asked,
+    _J.walltime_s,
+    _J.credential_id,
+    _J.proxy_until,
+    _J.proxy_copy,
+    _J.rule,
+    _J.native_since,
+    _J.vouched_until,
 )
 
 

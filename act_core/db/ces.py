@@ -9,10 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from act_core.db.models import ERROR_LENGTH, Ce
+from act_core.db.modes import Mode, name_mode, tell
 from act_core.settings.model import Breaker, Site
 from act_core.words import clean
 
 CONFIG = "config"  # the origin of CEs that the configuration names
+HAND = "hand"  # of those that an operator took in; only the configuration, his too, takes them over
+_WELL: Mapping[str, Any] = {"failures": 0, "retry_at": None, "trouble": None, "own_trouble": False}
 _SEEN_EVERY = timedelta(seconds=30)  # last_seen of a CE that answers well is written no more often
 
 
@@ -25,7 +28,13 @@ def enter_ces(session: Session, sites: Mapping[str, Site], origin: str, now: dat
             with session.begin_nested():
                 session.execute(
                     insert(Ce).values(
-                        name=name, mode=_mode(site), mode_owner=origin, modified=now, **_named(site, origin)
+                        name=name,
+                        mode=_mode(site).value,
+                        named_mode=_mode(site).value,
+                        mode_owner=origin,
+                        mode_since=now,
+                        modified=now,
+                        **_named(site, origin),
                     )
                 )
         except IntegrityError:  # another process enters it in this moment
@@ -38,25 +47,37 @@ def sync_ces(session: Session, sites: Mapping[str, Site], origin: str, now: date
     A CE that is no longer named gets no new jobs until it is named again; its jobs stay known.
     """
     enter_ces(session, sites, origin, now)
-    for row in session.scalars(select(Ce)).all():
+    for row in session.scalars(select(Ce).with_for_update().execution_options(populate_existing=True)).all():
+        if row.origin == HAND and origin != CONFIG:
+            continue
         if row.name in sites:
-            wanted = _named(sites[row.name], origin)
-            if row.mode_owner in (None, origin, row.origin):  # else somebody decided for this one CE
-                wanted |= {"mode": _mode(sites[row.name]), "mode_owner": origin, "mode_reason": None}
-        elif row.origin == origin and row.mode == "on":
-            wanted = {"mode": "drain", "mode_owner": origin, "mode_reason": f"no longer named by {origin}"}
+            site = sites[row.name]
+            wanted = name_mode(row, _mode(site), None, origin, now) | _named(site, origin)
+        elif row.origin == origin and row.named_mode == Mode.ON:
+            wanted = name_mode(row, Mode.DRAIN, f"no longer named by {origin}", origin, now)
         else:
             continue
-        if any(getattr(row, key) != value for key, value in wanted.items()):
-            session.execute(update(Ce).where(Ce.name == row.name).values(modified=now, **wanted))
+        _sync(session, row, wanted, now)
+
+
+def _sync(session: Session, row: Ce, wanted: Mapping[str, Any], now: datetime) -> None:
+    changed = {key: value for key, value in wanted.items() if getattr(row, key) != value}
+    if not changed:
+        return
+    for key, value in changed.items():
+        setattr(row, key, value)
+    row.modified = now
+    session.flush()
+    if "mode" in changed:
+        tell(session, row, now)
 
 
 def _named(site: Site, origin: str) -> dict[str, Any]:
     return {"endpoint": site.endpoint, "kind": site.kind, "origin": origin, "maxjobs": site.maxjobs}
 
 
-def _mode(site: Site) -> str:
-    return "on" if site.status == "online" else "stop"
+def _mode(site: Site) -> Mode:
+    return Mode.ON if site.status == "online" else Mode.STOP
 
 
 def all_ces(session: Session) -> list[Ce]:
@@ -68,22 +89,27 @@ def went_well(session: Session, ce: str, now: datetime) -> None:
     row = session.execute(select(Ce.failures, Ce.last_seen).where(Ce.name == ce)).one_or_none()
     if row is None or (row.failures == 0 and row.last_seen and now - row.last_seen < _SEEN_EVERY):
         return
-    session.execute(update(Ce).where(Ce.name == ce).values(failures=0, retry_at=None, trouble=None, last_seen=now))
+    session.execute(update(Ce).where(Ce.name == ce).values(**_WELL, last_seen=now))
 
 
-def went_wrong(session: Session, ce: str, why: str, policy: Breaker, now: datetime) -> datetime | None:
-    """Count an error; from `policy.failures` in a row on the CE rests. Returns until when."""
+def went_wrong(
+    session: Session, ce: str, why: str, policy: Breaker, now: datetime, ours: bool = False
+) -> datetime | None:
+    """Count an error; from `policy.failures` in a row on the CE rests. Returns until when.
+
+    `ours`: we could not even ask. That makes no CE unseen, and is tried again soon: it costs the CE nothing.
+    """
     failures = session.execute(select(Ce.failures).where(Ce.name == ce).with_for_update()).scalar_one_or_none()
     if failures is None:
         return None
     failures += 1
     retry_at = None
     if failures >= policy.failures:
-        rest = min(policy.first * 2 ** min(failures - policy.failures, 20), policy.longest)
+        doubled = 0 if ours else min(failures - policy.failures, 20)
+        rest = min(policy.first * 2**doubled, policy.longest)
         retry_at = now + rest
-    session.execute(
-        update(Ce).where(Ce.name == ce).values(failures=failures, retry_at=retry_at, trouble=clean(why)[:ERROR_LENGTH])
-    )
+    values = {"failures": failures, "retry_at": retry_at, "trouble": clean(why)[:ERROR_LENGTH], "own_trouble": ours}
+    session.execute(update(Ce).where(Ce.name == ce).values(values | ({"silent_tries": failures} if ours else {})))
     return retry_at
 
 
@@ -91,6 +117,16 @@ def next_looks(session: Session, ce: str, look: datetime, poll: datetime | None)
     """When the CE is asked next: for ended jobs, and (if `poll`) for all."""
     values: dict[str, datetime] = {"next_look_at": look} | ({"next_poll_at": poll} if poll else {})
     session.execute(update(Ce).where(Ce.name == ce).values(**values))
+
+
+def started(session: Session, ce: str, now: datetime) -> None:
+    """Jobs of ours were seen to begin."""
+    session.execute(update(Ce).where(Ce.name == ce).values(last_start=now))
+
+
+def said(session: Session, ce: str, capacity: Mapping[str, Any], now: datetime) -> None:
+    """What the CE says of itself."""
+    session.execute(update(Ce).where(Ce.name == ce).values(capacity=dict(capacity), capacity_at=now))
 
 
 def make_due(session: Session, ce: str) -> None:

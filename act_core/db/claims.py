@@ -90,7 +90,7 @@ def _changes(attempt: Attempt, decision: Decision, row: AnyRow, now: datetime) -
             raise ValueError(f"a decision may not write {name}")
         written[name] = clean(value)[: _LENGTHS.get(name)] if isinstance(value, str) else value
     if isinstance(decision, Move):
-        written |= {"state": decision.to.value, "state_since": now, "news": True}
+        written |= {"state": decision.to.value, "state_since": now, "news": decision.news}
         written.setdefault("due_at", None)
         if decision.to is not attempt.state:
             written.setdefault("tries", 0)
@@ -134,9 +134,12 @@ _INHERITED = (
     "placement_id",
     "priority",
     "share",
-    "credential_id",
+    "cores_asked",
+    "proxy_copy",
+    "walltime_s",
     "description_id",
     "submit_before",
+    "vouched_until",
 )
 
 

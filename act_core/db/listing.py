@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from act_core.db.models import CeJob, CeJobArchive, CeJobEvent, Description, PlacementCe
-from act_core.states import FINAL, CeState
+from act_core.states import FINAL, CeState, Request
 
 _FINAL = tuple(state.value for state in FINAL)
 
@@ -90,8 +90,14 @@ def counts(session: Session) -> list[Count]:
 
 
 def unsettled(session: Session) -> int:
-    """How many attempts still have something before them: not final, wished for, or with news."""
+    """How many attempts still have something before them: not final, wished for, or with news.
+
+    A failed job that only waits to be cleaned is over: it stays on its CE for the site to look at, once nobody wants it
+    away at once and no CE has refused to clean it.
+    """
+    failed = CeJob.state == CeState.DONEFAILED.value, CeJob.request == Request.CLEAN.value
+    stays = and_(*failed, CeJob.due_at > func.coalesce(CeJob.request_at, CeJob.state_since), CeJob.tries == 0)
     question = select(func.count()).where(
-        or_(CeJob.state.notin_(_FINAL), CeJob.request.is_not(None), CeJob.news.is_(True))
+        or_(CeJob.state.notin_(_FINAL), and_(CeJob.request.is_not(None), not_(stays)), CeJob.news.is_(True))
     )
     return session.execute(question).scalar_one()

@@ -3,7 +3,19 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, MetaData, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -49,18 +61,31 @@ class Ce(Base):
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     endpoint: Mapped[str] = mapped_column(String(512), default="")
     kind: Mapped[str] = mapped_column(String(32))
-    origin: Mapped[str] = mapped_column(String(16), default="config")  # config, cric
+    origin: Mapped[str] = mapped_column(String(16), default="config")  # config, cric, hand
+    options: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # of a CE that was added by hand
     maxjobs: Mapped[int]
     mode: Mapped[str] = mapped_column(String(12), default="on")  # on, rest, stop, drain, offline, abandoned
     mode_owner: Mapped[str | None] = mapped_column(String(64))
     mode_reason: Mapped[str | None] = mapped_column(String(255))
     mode_until: Mapped[datetime | None]
+    mode_since: Mapped[datetime | None]
+    named_mode: Mapped[str] = mapped_column(String(12), default="on", server_default="on")  # what its origin says
+    named_reason: Mapped[str | None] = mapped_column(String(255))
     failures: Mapped[int] = mapped_column(Integer, default=0)  # in a row
     retry_at: Mapped[datetime | None]  # the breaker is open until then
     trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    own_trouble: Mapped[bool] = mapped_column(default=False, server_default=false())  # it was our side that failed
     next_poll_at: Mapped[datetime | None]  # the next full status poll
     next_look_at: Mapped[datetime | None]  # the next look for ended jobs
     last_seen: Mapped[datetime | None]
+    silent_s: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # it has not answered for so long
+    silent_tries: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # errors at that last look
+    silent_at: Mapped[datetime | None]  # the last look at its silence
+    last_start: Mapped[datetime | None]  # a job of ours was last seen to begin there
+    queued_since: Mapped[datetime | None]  # jobs of ours have been queued without a break since then
+    sent: Mapped[list[Any] | None] = mapped_column(JSON)  # [moment, jobs] of the last minute, where `fill.rate` holds
+    probe_at: Mapped[datetime | None]  # a black hole that rests gets one job then
+    probe_job: Mapped[int | None] = mapped_column(BigId)  # the attempt that was sent to see
     capacity: Mapped[dict[str, Any] | None]
     capacity_at: Mapped[datetime | None]
     modified: Mapped[datetime]
@@ -110,6 +135,7 @@ class AttemptColumns:
     version: Mapped[int] = mapped_column(Integer, default=0)
     remote_id: Mapped[str | None] = mapped_column(String(255))
     native_state: Mapped[str | None] = mapped_column(String(64))
+    native_since: Mapped[datetime | None]  # the CE was first heard to say so; words of one limit count as one
     send_deadline: Mapped[datetime | None]
     inputs_sent_at: Mapped[datetime | None]
     absent_since: Mapped[datetime | None]
@@ -117,13 +143,19 @@ class AttemptColumns:
     tries: Mapped[int] = mapped_column(SmallInteger, default=0)
     reruns: Mapped[int] = mapped_column(SmallInteger, default=0)
     submit_before: Mapped[datetime | None]
+    vouched_until: Mapped[datetime | None]  # held from then on, until its application vouches for it again
     ce_clean_at: Mapped[datetime | None]
     superseded_by: Mapped[str | None] = mapped_column(String(64))  # the successor's submission key
     released_at: Mapped[datetime | None]  # its application needs the row no longer
     news: Mapped[bool] = mapped_column(Boolean, default=False)
     priority: Mapped[int] = mapped_column(SmallInteger, default=50)
     share: Mapped[str] = mapped_column(String(128), default="")
-    credential_id: Mapped[int | None] = mapped_column(BigId)
+    credential_id: Mapped[int | None] = mapped_column(BigId)  # the identity that submitted it
+    proxy_copy: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # for its worker node
+    proxy_until: Mapped[datetime | None]  # the end of that copy, which no renewal reaches
+    cores_asked: Mapped[int] = mapped_column(SmallInteger, default=1, server_default="1")
+    walltime_s: Mapped[int | None]  # that it will probably take
+    rule: Mapped[str | None] = mapped_column(String(64))  # the error rule that was last applied
     description_id: Mapped[int] = mapped_column(BigId)
     exit_code: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
@@ -146,11 +178,13 @@ class CeJob(AttemptColumns, Base):
         UniqueConstraint("submission_key"),
         UniqueConstraint("app", "app_job_id", "attempt"),
         Index(None, "ce", "state", "due_at"),
+        Index(None, "ce", "state", "share", "priority", "cores_asked"),
         Index(None, "state", "placement_id", "share", "priority", "id"),
         Index(None, "ce", "request"),
         Index(None, "ce", "remote_id"),
         Index(None, "app", "news"),
         Index(None, "released_at", "modified"),
+        Index(None, "ended_at"),
         BYTES | NEVER_AGAIN,
     )
 
@@ -192,20 +226,6 @@ class Lease(Base):
     token: Mapped[int] = mapped_column(BigId, default=0)
     holder: Mapped[str] = mapped_column(String(255))
     until: Mapped[datetime]
-
-
-class CredentialRow(Base):
-    """What is known of a credential; the secret itself lies in its file."""
-
-    __tablename__ = "credentials"
-    __table_args__ = (UniqueConstraint("path"), BYTES)
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    subject: Mapped[str] = mapped_column(String(512))
-    roles: Mapped[str] = mapped_column(String(512), default="")
-    path: Mapped[str] = mapped_column(String(512))
-    expires: Mapped[datetime]
-    modified: Mapped[datetime]
 
 
 class JobCount(Base):

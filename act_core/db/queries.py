@@ -1,15 +1,16 @@
 """Named questions to the engine's tables. Each goes through an index; a test reads the plans on both databases."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true, union_all
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from act_core.db.attempts import Attempt, as_attempt, attempts
 from act_core.db.bulk import chunks
 from act_core.db.models import Ce, CeJob, CeJobArchive, Description, PlacementCe
+from act_core.db.modes import CARED_FOR, SENT_TO
 from act_core.ids import RemoteId, SubmissionKey
 from act_core.jobspec import JobSpec
 from act_core.states import ENDED, FINAL, LIVING, ON_CE, CeState, Request
@@ -18,72 +19,20 @@ _LIVING = tuple(state.value for state in LIVING)
 _ON_CE = tuple(state.value for state in ON_CE)
 _WAITING_INPUTS = (CeState.SUBMITTED.value, CeState.HOLDING.value)
 _OVER = tuple(state.value for state in ENDED | FINAL)
-_HERE_AND_NOW = ("on", "drain", "stop", "rest")  # modes in which the jobs that a CE has are cared for
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
     return or_(CeJob.due_at.is_(None), CeJob.due_at <= now)
 
 
+def _cared_for(ce: str) -> ColumnElement[bool]:
+    """A transfer that ends wakes its CE's steps whatever has become of the CE's mode: then they find nothing to ask."""
+    return ~exists().where(Ce.name == ce, Ce.mode.notin_(CARED_FOR))
+
+
 def _listed(session: Session, *where: ColumnElement[bool], limit: int) -> list[Attempt]:
     rows = session.execute(attempts().where(*where).order_by(CeJob.id).limit(limit))
     return [as_attempt(row) for row in rows]
-
-
-def waiting(session: Session, ce: str, now: datetime, limit: int, spread: timedelta) -> list[Attempt]:
-    """Jobs that may go to this CE: from each share the ones of highest priority, then the oldest.
-
-    Of a job with several candidates each CE takes its own part first, and the others' after `spread`: so candidates
-    share the work, and do not race for it.
-    """
-    tosubmit = CeJob.state == CeState.TOSUBMIT.value
-    candidates = _candidates(session, ce)
-    if not candidates:
-        return []
-    shares = session.execute(
-        select(CeJob.placement_id, CeJob.share).where(tosubmit, CeJob.placement_id.in_(candidates)).distinct()
-    ).all()
-    if not shares:
-        return []
-    best = [
-        select(
-            attempts()
-            .where(tosubmit, CeJob.placement_id == place, CeJob.share == share, _due(now), CeJob.request.is_(None))
-            .where(_mine_or_old(candidates[place], ce, now - spread))
-            .order_by(CeJob.priority.desc(), CeJob.id)
-            .limit(limit)
-            .add_columns(CeJob.priority)
-            .subquery()
-        )
-        for place, share in shares
-    ]
-    rows = session.execute(union_all(*best) if len(best) > 1 else best[0]).all()
-    rows = sorted(rows, key=lambda row: (-row[-1], row[0]))[:limit]
-    return [as_attempt(row[:-1]) for row in rows]  # type: ignore[arg-type]
-
-
-def _candidates(session: Session, ce: str) -> dict[int, list[str]]:
-    """The sets of candidates that this CE belongs to, by placement."""
-    mine = select(PlacementCe.placement_id).where(PlacementCe.ce == ce)
-    found: dict[int, list[str]] = {}
-    for place, name in session.execute(
-        select(PlacementCe.placement_id, PlacementCe.ce)
-        .where(PlacementCe.placement_id.in_(mine))
-        .order_by(PlacementCe.ce)
-    ):
-        found.setdefault(place, []).append(name)
-    return found
-
-
-def _mine_or_old(names: Sequence[str], ce: str, before: datetime) -> ColumnElement[bool]:
-    if len(names) == 1:
-        return true()
-    return or_(CeJob.id % len(names) == names.index(ce), CeJob.state_since <= before)
-
-
-def on_ce(session: Session, ce: str) -> int:
-    """How many jobs count against the CE's maxjobs."""
-    return session.execute(select(func.count()).where(CeJob.ce == ce, CeJob.state.in_(_ON_CE))).scalar_one()
 
 
 def ce_row(session: Session, ce: str) -> Ce | None:
@@ -104,6 +53,7 @@ def awaiting_inputs(session: Session, ce: str, now: datetime, limit: int) -> lis
     return _listed(
         session,
         CeJob.ce == ce,
+        _cared_for(ce),
         CeJob.state.in_(_WAITING_INPUTS),
         CeJob.due_at <= now,
         CeJob.inputs_sent_at.is_(None),
@@ -114,13 +64,8 @@ def awaiting_inputs(session: Session, ce: str, now: datetime, limit: int) -> lis
 
 def in_doubt(session: Session, ce: str, now: datetime, limit: int) -> list[Attempt]:
     """Submissions whose answer never came."""
-    return _listed(session, CeJob.ce == ce, CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= now, limit=limit)
-
-
-def known_ids(session: Session, ce: str) -> frozenset[RemoteId]:
-    """The ids of all jobs that our rows say are on this CE."""
-    found = session.scalars(select(CeJob.remote_id).where(CeJob.ce == ce, CeJob.remote_id.is_not(None)))
-    return frozenset(RemoteId(one) for one in found if one)
+    doubted = (CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= now)
+    return _listed(session, CeJob.ce == ce, _cared_for(ce), *doubted, limit=limit)
 
 
 def living(session: Session, ce: str) -> list[Attempt]:
@@ -138,12 +83,18 @@ def living_among(session: Session, ce: str, ids: Collection[RemoteId]) -> list[A
     return found
 
 
+def _outputs_wanted() -> ColumnElement[bool]:
+    return or_(CeJob.request.is_(None), CeJob.request.notin_([Request.CLEAN.value, Request.RESUBMIT.value]))
+
+
 def to_fetch(session: Session, ce: str, now: datetime, limit: int) -> list[Attempt]:
-    """Ended jobs whose outputs are wanted: finished ones always, failed ones when somebody asked."""
-    finished = _listed(session, CeJob.ce == ce, CeJob.state == CeState.FINISHED.value, _due(now), limit=limit)
+    """Ended jobs whose outputs are wanted: finished ones unless they go away, failed ones when somebody asked."""
+    over = (CeJob.state == CeState.FINISHED.value, _outputs_wanted(), _due(now))
+    finished = _listed(session, CeJob.ce == ce, _cared_for(ce), *over, limit=limit)
     failed = _listed(
         session,
         CeJob.ce == ce,
+        _cared_for(ce),
         CeJob.request == Request.FETCH.value,
         CeJob.state.in_(_OVER),
         CeJob.state != CeState.FINISHED.value,
@@ -163,7 +114,8 @@ def wished(
 ) -> list[Attempt]:
     """Attempts at this CE, in one of these states, of which somebody wants one of these."""
     words, places = [request.value for request in requests], [state.value for state in states]
-    return _listed(session, CeJob.ce == ce, CeJob.request.in_(words), CeJob.state.in_(places), _due(now), limit=limit)
+    wanted = (CeJob.request.in_(words), CeJob.state.in_(places), _due(now))
+    return _listed(session, CeJob.ce == ce, _cared_for(ce), *wanted, limit=limit)
 
 
 def awake(session: Session, names: Collection[str], now: datetime) -> list[str]:
@@ -213,7 +165,7 @@ def _has_any(column: Any, words: Sequence[str], *where: ColumnElement[bool]) -> 
     return or_(*(_has(column == word, *where) for word in words))
 
 
-def _submit_due(now: datetime) -> ColumnElement[bool]:
+def _to_send(now: datetime) -> ColumnElement[bool]:
     waiting_here = (
         exists()
         .where(
@@ -224,29 +176,32 @@ def _submit_due(now: datetime) -> ColumnElement[bool]:
         )
         .correlate(Ce)
     )
+    return and_(or_(Ce.mode.in_(SENT_TO), Ce.probe_at <= now), waiting_here)
+
+
+def _submit_besides(now: datetime) -> ColumnElement[bool]:
     acted = [request.value for request in (Request.CANCEL, Request.RERUN, Request.RESUBMIT)]
     return or_(
         _has_any(CeJob.request, acted, _due(now)),
         _has(CeJob.request == Request.CLEAN.value, CeJob.state.in_(_LIVING), _due(now)),
         _has_any(CeJob.state, (CeState.SUBMITTING.value, *_WAITING_INPUTS), CeJob.due_at <= now),
         exists().where(CeJob.ce.is_(None), CeJob.request.is_not(None)),
-        and_(Ce.mode == "on", waiting_here),
     )
 
 
-def due_ces(session: Session, stage: str, now: datetime) -> list[str]:
-    """CEs with work for a stage, whose breaker is closed. One statement."""
+def due_ces(session: Session, stage: str, now: datetime, full: Collection[str] = ()) -> list[str]:
+    """CEs with work for a stage, whose breaker is closed. One statement. `full`: what waits for these is no work."""
     conditions: dict[str, ColumnElement[bool]] = {
-        "submit": _submit_due(now),
+        "submit": or_(_submit_besides(now), and_(Ce.name.not_in(full), _to_send(now))),
         "sweep-status": and_(or_(Ce.next_look_at.is_(None), Ce.next_look_at <= now), _has_any(CeJob.state, _LIVING)),
         "fetch-validate": or_(
-            _has(CeJob.state == CeState.FINISHED.value, _due(now)),
+            _has(CeJob.state == CeState.FINISHED.value, _outputs_wanted(), _due(now)),
             _has(CeJob.request == Request.FETCH.value, CeJob.state.in_(_OVER), _due(now)),
         ),
         "clean": _has(CeJob.request == Request.CLEAN.value, CeJob.state.in_(_OVER), _due(now)),
     }
     question: Any = select(Ce.name).where(
-        Ce.mode.in_(_HERE_AND_NOW), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), conditions[stage]
+        Ce.mode.in_(CARED_FOR), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), conditions[stage]
     )
     return list(session.scalars(question.order_by(Ce.name)))
 
@@ -254,6 +209,6 @@ def due_ces(session: Session, stage: str, now: datetime) -> list[str]:
 def ces_with_jobs(session: Session, now: datetime) -> list[str]:
     """CEs that have jobs of ours and whose breaker is closed."""
     question: Any = select(Ce.name).where(
-        Ce.mode.in_(_HERE_AND_NOW), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), _has_any(CeJob.state, _LIVING)
+        Ce.mode.in_(CARED_FOR), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), _has_any(CeJob.state, _LIVING)
     )
     return list(session.scalars(question.order_by(Ce.name)))

@@ -9,14 +9,15 @@ from sqlalchemy.orm import Session
 
 from act_core.db.bulk import chunks
 from act_core.db.models import CeJob
-from act_core.states import STRENGTH, CeState, Request
+from act_core.states import FINAL, STRENGTH, CeState, Request
 
 # Whose `due_at` is a deadline or a pause of the submission, not of what somebody may wish.
 _KEEP_DUE = (CeState.TOSUBMIT.value, CeState.SUBMITTING.value)
 
+_MAY_BE_SENT = tuple(sorted(state.value for state in CeState if state not in FINAL))
 
 _AGAIN = {Request.RESUBMIT, Request.RERUN}
-REFUSED = "refused"
+REFUSED, KEPT = "refused", "kept"
 _CLOSED = f"{REFUSED}: its application has closed it and takes no second result"
 _AT_RISK = (
     f"{REFUSED}: nobody knows that the lost attempt is dead, so that the job may run twice; --force takes that risk"
@@ -35,19 +36,22 @@ def wish(
     answers = dict.fromkeys(app_job_ids, "unknown")
     for chunk in chunks(sorted(set(app_job_ids))):
         rows = session.execute(
-            select(CeJob.id, CeJob.app_job_id, CeJob.request, CeJob.state, CeJob.released_at)
+            select(CeJob.id, CeJob.app_job_id, CeJob.request, CeJob.state, CeJob.released_at, CeJob.due_at)
             .where(CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.superseded_by.is_(None))
             .order_by(CeJob.id)
             .with_for_update()
         ).all()
         granted = []
         for row in rows:
-            objection = _objection(row, request, force)
+            objection = _objection(row, request, force, now)
             answers[row.app_job_id] = objection or request.value
             if not objection:
                 granted.append(row.id)
         if granted:
-            session.execute(update(CeJob).where(CeJob.id.in_(granted)).values(_wanted(request, now)))
+            values = _wanted(request, now)
+            if request is Request.CLEAN:  # by hand: at once, and not when a failed job has been kept long enough
+                values["due_at"] = case((CeJob.state.notin_(_KEEP_DUE), now), else_=CeJob.due_at)
+            session.execute(update(CeJob).where(CeJob.id.in_(granted)).values(values))
     return answers
 
 
@@ -62,12 +66,30 @@ def wish_of(session: Session, ids: Collection[int], request: Request, now: datet
         )
 
 
+def vouch(session: Session, app: str, app_job_ids: Collection[str], until: datetime) -> None:
+    """Their application knows that these jobs are wanted: they may be sent, or sent anew, until then."""
+    for chunk in chunks(sorted(set(app_job_ids))):
+        open_ones = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.state.in_(_MAY_BE_SENT))
+        session.execute(update(CeJob).where(*open_ones).values(vouched_until=until))
+
+
 def _wanted(request: Request, now: datetime) -> dict[str, Any]:
     due = case((and_(CeJob.due_at > now, CeJob.state.notin_(_KEEP_DUE)), now), else_=CeJob.due_at)
     return {"request": request.value, "request_at": now, "due_at": due, "modified": now}
 
 
-def _objection(row: Row[Any], request: Request, force: bool) -> str | None:
+def _stays(row: Row[Any], now: datetime) -> bool:
+    """A failed job that stays on its CE for a while: nobody wants it away yet, and all may be wished of it."""
+    waits = row.due_at is not None and row.due_at > now
+    return row.state == CeState.DONEFAILED.value and row.request == Request.CLEAN.value and waits
+
+
+def _to_be_cleaned(row: Row[Any]) -> bool:
+    """A lost job that its application wants away from the CE: what follows it has the old one cleaned all the same."""
+    return (row.state, row.request) == (CeState.LOST.value, Request.CLEAN.value)
+
+
+def _objection(row: Row[Any], request: Request, force: bool, now: datetime) -> str | None:
     """Why the wish is not granted."""
     if request in _AGAIN and row.released_at is not None:
         return _CLOSED
@@ -75,8 +97,10 @@ def _objection(row: Row[Any], request: Request, force: bool) -> str | None:
         return _ABANDONED
     if request is Request.RESUBMIT and row.state == CeState.LOST.value and not force:
         return _AT_RISK
+    if _stays(row, now) or (force and _to_be_cleaned(row)):
+        return None
     if row.request is not None and STRENGTH[Request(row.request)] > STRENGTH[request]:
-        return f"kept: {row.request}"
+        return f"{KEPT}: {row.request}"
     return None
 
 

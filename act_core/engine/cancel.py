@@ -6,7 +6,7 @@ from act_core.ce.base import Accepted, Gone, Refused
 from act_core.db import queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Decision, Move, Stay
-from act_core.engine.settling import backoff, settle
+from act_core.engine.settling import after_gone, backoff, settle
 from act_core.runtime import Counts, Runtime
 from act_core.states import ENDED, FINAL, LIVING, CeState, Request
 
@@ -14,15 +14,21 @@ BATCH = 1000
 
 
 def after_cancel(
-    attempt: Attempt, answer: Accepted | Gone | Refused | None, now: datetime, patience: timedelta
+    attempt: Attempt, answer: Accepted | Gone | Refused | None, now: datetime, patience: timedelta, absence: timedelta
 ) -> Decision | None:
-    """What the CE's answer to a kill means. The wish stays until the job is over, so that a kill is sent again."""
+    """What the CE's answer to a kill means. The wish stays until the job is over, so that a kill is sent again.
+
+    `patience` with the kill, `absence` with a CE that does not know the job. Only after a kill that it accepted, a 404
+    confirms it.
+    """
     done = attempt.request is Request.CANCEL
     if answer is None:
         return None
     if isinstance(answer, Refused):
         return Stay({"due_at": now + backoff(attempt.tries), "tries": attempt.tries + 1, "error": answer.why})
     if isinstance(answer, Gone):
+        if attempt.state is not CeState.CANCELLING:
+            return after_gone(attempt, now, absence)
         return Move(CeState.CANCELLED, "the CE does not know it any more", wish_done=done)
     if attempt.state is CeState.CANCELLING:
         return Stay({"due_at": now + patience}, reason="killed again: the CE has not confirmed its end")
@@ -58,10 +64,10 @@ async def cancel(rt: Runtime, ce: str) -> Counts:
         return counts
     end = await rt.ce(ce)
     answers = await end.cancel([attempt.remote_id for attempt in killed if attempt.remote_id])
-    now = rt.now()
+    now, absence = rt.now(), (await rt.site(ce)).patience
     told = {
-        attempt: decision
-        for attempt in killed
-        if attempt.remote_id and (decision := after_cancel(attempt, answers.get(attempt.remote_id), now, patience))
+        a: decision
+        for a in killed
+        if a.remote_id and (decision := after_cancel(a, answers.get(a.remote_id), now, patience, absence))
     }
     return counts + await settle(rt, told, "cancel")

@@ -1,16 +1,19 @@
 """Answer the questions that lost answers left: adopt what arrived, void what never did (architecture rules 4-7)."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from act_core.ce.base import ComputingElement, Listing, RemoteId, SubmissionKey
-from act_core.db import queries
+from act_core.ce.base import Listing, RemoteId
+from act_core.db import orphans, queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Decision, Move, Stay
+from act_core.engine import witness
+from act_core.engine.belief import LATER
+from act_core.engine.orphans import look
 from act_core.engine.settling import backoff, settle
+from act_core.engine.witness import Asked
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.states import FINAL, CeState
+from act_core.states import CeState
 
 logger = log(__name__)
 BATCH = 1000
@@ -24,7 +27,8 @@ def after_listing(
     Void only after two complete listings of a well CE, the second one a grace time after the send deadline.
     """
     if arrived is not None:
-        return Move(CeState.SUBMITTED, f"adopted: found as {arrived}", {"remote_id": arrived, "due_at": now})
+        columns = {"remote_id": arrived, "due_at": now, "absent_since": None}
+        return Move(CeState.SUBMITTED, f"adopted: found as {arrived}", columns)
     if not complete or attempt.send_deadline is None:
         return None
     believed = attempt.send_deadline + grace
@@ -43,47 +47,46 @@ def after_listing(
 async def reconcile(rt: Runtime, ce: str) -> Counts:
     """Look for submissions whose answer was lost; costs nothing when there are none."""
     doubtful = await rt.read(queries.in_doubt, ce, rt.now(), BATCH)
-    return await _compare(rt, ce, doubtful) if doubtful else Counts()
+    return await _compare(rt, ce, doubtful, Asked()) if doubtful else Counts()
 
 
 async def reconcile_all(rt: Runtime, ce: str) -> Counts:
-    """The CE's whole list against our rows, whether or not there is a question."""
-    return await _compare(rt, ce, await rt.read(queries.in_doubt, ce, rt.now(), BATCH))
+    """The CE's whole list against our rows, whether or not there is a question; it is a brake's second witness."""
+    doubtful = await rt.read(queries.in_doubt, ce, rt.now(), BATCH)
+    return await _compare(rt, ce, doubtful, await witness.asked(rt, ce), tell=True)
 
 
-async def _compare(rt: Runtime, ce: str, doubtful: list[Attempt]) -> Counts:
-    end, asked = await rt.ce(ce), rt.now()
-    known = await rt.read(queries.known_ids, ce)
-    listing = await end.list_mine(rt.tower, known)
+def suspicious(listing: Listing, living: int) -> bool:
+    """A list with nothing under our identity, although jobs of ours should be there, proves nothing."""
+    return listing.total == 0 and living > 0
+
+
+async def _compare(rt: Runtime, ce: str, doubtful: list[Attempt], asked: Asked, tell: bool = False) -> Counts:
+    end, now = await rt.ce(ce), rt.now()
+    living = await rt.read(orphans.living, ce)
+    listing = await end.list_mine(rt.tower, asked.without(await rt.read(orphans.expected, ce)))
+    await witness.hear(rt, ce, asked, listing)
+    odd = suspicious(listing, living)
+    if odd:
+        logger.warning("ce=%s lists no job of this identity, and %d should be there: nothing is concluded", ce, living)
     arrived = {key: job for job, key in listing.mine.items()}
     grace = rt.settings.arc.jobs.grace
     grace = end.traits.grace if grace is None else grace
 
     def proof(attempt: Attempt) -> bool:
-        return listing.complete_since(attempt.state_since)  # when its intent was written
+        return not odd and listing.complete_since(attempt.state_since)  # when its intent was written
 
-    decisions = {
+    decisions: dict[Attempt, Decision] = {
         attempt: decision
         for attempt in doubtful
-        if (decision := after_listing(attempt, arrived.get(attempt.key), proof(attempt), asked, grace))
+        if (decision := after_listing(attempt, arrived.get(attempt.key), proof(attempt), now, grace))
     }
+    if odd:
+        decisions |= {attempt: Stay({"due_at": now + LATER}) for attempt in doubtful if attempt not in decisions}
     counts = await settle(rt, decisions, "reconcile")
+    if tell:
+        words = {"listed": listing.total, "foreign": listing.foreign, "empty though living": living if odd else 0}
+        counts += Counts({word: n for word, n in words.items() if n})
     adopted = {attempt.key for attempt in doubtful if attempt.key in arrived}
-    return counts + await _strangers(rt, ce, end, listing, adopted)
-
-
-async def _strangers(
-    rt: Runtime, ce: str, end: ComputingElement, listing: Listing, adopted: set[SubmissionKey]
-) -> Counts:
-    """Jobs that carry our name and no row of ours: dead attempts are killed, unknown keys reported and left alone."""
-    odd = {job: key for job, key in listing.mine.items() if key not in adopted}
-    states: Mapping[SubmissionKey, CeState] = await rt.read(queries.by_keys, list(odd.values())) if odd else {}
-    dead = [job for job, key in odd.items() if states.get(key) in FINAL]
-    unknown = [key for key in odd.values() if key not in states]
-    if unknown:
-        logger.warning("ce=%s %d jobs carry our name and an unknown key, left alone: %s", ce, len(unknown), unknown[:3])
-    if dead:
-        logger.info("ce=%s killing %d jobs of attempts that are over: %s", ce, len(dead), dead[:3])
-        await end.cancel(dead)
-        await end.clean(dead)
-    return Counts({word: n for word, n in (("orphans", len(dead)), ("unknown keys", len(unknown))) if n})
+    mine = {job: key for job, key in listing.mine.items() if key not in adopted}
+    return counts + await look(rt, ce, end, mine)

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from act_core.db import claims
 from act_core.db.attempts import Attempt
 from act_core.db.claims import Settled
 from act_core.decisions import Decision, Move, Stay
+from act_core.engine import brake
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.states import CeState
+from act_core.states import LIVING, CeState, Request
 
 logger = log(__name__)
 LONGEST_BACKOFF = timedelta(hours=1)
@@ -45,22 +45,39 @@ def after_absence(
     return Stay({"absent_since": since} | again) if blind or again else None
 
 
+def after_gone(attempt: Attempt, now: datetime, patience: timedelta) -> Decision | None:
+    """A 404 to a step is one witness: the job is asked for again and again, and lost when its patience is over.
+
+    Lost, and not cancelled: it may run on unseen, so that nothing may follow it by itself. Of a living job only the
+    poll counts that time, once.
+    """
+    step = patience / SIGHTINGS
+    if attempt.state in LIVING:
+        return Stay({"due_at": now + step} | ({} if attempt.absent_since else {"absent_since": now}))
+    looked = attempt.due_at - step if attempt.due_at else None  # we wrote it then
+    decision = after_absence(attempt, now, patience, looked, {"due_at": now + step})
+    if not isinstance(decision, Move):
+        return decision
+    return replace(decision, wish_done=attempt.request not in (Request.CLEAN, Request.RESUBMIT))
+
+
 async def settle(rt: Runtime, decisions: Mapping[Attempt, Decision], actor: str) -> Counts:
     """Settle and count by the state that was reached; an illegal move is our bug and is counted as such."""
     if not decisions:
         return Counts()
-    settled = await rt.write(claims.settle, decisions, rt.now(), actor)
-    return counted(decisions, settled)
+    passed = await brake.settle(rt, decisions, actor)
+    counts = counted(passed.decisions, passed.settled)
+    return counts + Counts(braked=passed.held) if passed.held else counts
 
 
 async def settled_attempts(rt: Runtime, decisions: Mapping[Attempt, Decision], actor: str) -> list[Attempt]:
     """Settle, and return the attempts that were written as they now stand: what the same step goes on with."""
     if not decisions:
         return []
-    now = rt.now()
-    settled = await rt.write(claims.settle, decisions, now, actor)
-    counted(decisions, settled)
-    return [after(attempt, decision, now) for attempt, decision in decisions.items() if attempt.id in settled.written]
+    passed = await brake.settle(rt, decisions, actor)
+    counted(passed.decisions, passed.settled)
+    written = {attempt: one for attempt, one in passed.decisions.items() if attempt.id in passed.settled.written}
+    return [after(attempt, decision, passed.at) for attempt, decision in written.items()]
 
 
 def after(attempt: Attempt, decision: Decision, now: datetime) -> Attempt:

@@ -4,31 +4,33 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from act_core.ce.base import OutcomeLost, Refused, RemoteId, SubmissionKey, Traits
-from act_core.db import queries
+from act_core.db import backlog, ledger, queries
 from act_core.db.attempts import Attempt
+from act_core.db.ledger import Line
+from act_core.db.policy_models import Standing
 from act_core.decisions import Decision, Move, Stay
-from act_core.engine.settling import backoff, pause, settle, settled_attempts
+from act_core.engine.claim import Claimed, Terms, claim, intent
+from act_core.engine.fill import Held, Limits
+from act_core.engine.identity import identity
+from act_core.engine.judging import by_rules
+from act_core.engine.settling import backoff, counted, pause, settle
 from act_core.engine.transfers import Came, carry, chunked, lot
 from act_core.errors import ActError, OutcomeUnknown
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
+from act_core.reasons import Reason, Topic
 from act_core.runtime import Counts, Runtime
 from act_core.states import CeState, Request
 
+__all__ = ["after_inputs", "after_submit", "back", "intent", "send_inputs", "submit", "to_upload"]
 Answer = RemoteId | Refused | OutcomeLost
+SENDING = "sending"  # pauses by itself: a full CE's jobs are killed and given their inputs all the same
+TOLD, TOLD_FOR = "told", timedelta(minutes=1)  # another process may have written something else meanwhile
+TELLS_EACH = timedelta(minutes=2)
+TERMS = ("maxjobs", "a", "b", "b_set", "most", "start", "end", "until", "unit")  # facts that few jobs change
 PAUSE_WHEN_FULL = timedelta(seconds=5)
+PAUSE_WHEN_TOO_LONG = timedelta(seconds=30)  # all that waits was read to find that nothing of it may go
+TOO_LONG = frozenset({Reason.DOWNTIME_AHEAD, Reason.PROXY_SHORT})
 PAUSES = timedelta(seconds=5), timedelta(minutes=1)  # the CE fails a job whose inputs do not come in time
-
-
-def intent(attempt: Attempt, ce: str, now: datetime, patience: timedelta) -> Decision:
-    """What is written before the call: the job is in the air, or too late for it."""
-    if attempt.submit_before and now >= attempt.submit_before:
-        return Move(CeState.CANCELLED, f"not sent: its best-before {attempt.submit_before:%H:%M:%S} has passed")
-    deadline = now + patience
-    return Move(
-        CeState.SUBMITTING,
-        f"to {ce}",
-        {"ce": ce, "send_deadline": deadline, "due_at": deadline, "absent_since": None, "tries": attempt.tries},
-    )
 
 
 def after_submit(attempt: Attempt, answer: Answer | None, now: datetime) -> Decision:
@@ -67,7 +69,7 @@ async def submit(rt: Runtime, ce: str) -> Counts:
     except ActError as err:
         await settle(rt, {attempt: back(attempt, str(err), rt.now()) for attempt in picked.values()}, "submit")
         raise
-    now = rt.now()
+    now, answers = rt.now(), await by_rules(rt, ce, end.traits.kind, picked, answers)
     return await settle(
         rt, {attempt: after_submit(attempt, answers.get(key), now) for key, attempt in picked.items()}, "submit"
     )
@@ -75,20 +77,92 @@ async def submit(rt: Runtime, ce: str) -> Counts:
 
 async def _claim(rt: Runtime, ce: str, traits: Traits) -> dict[SubmissionKey, Attempt]:
     """Pick what may go there and write the intent; returns what is ours to send, as the rows now stand."""
-    row, site = await rt.read(queries.ce_row, ce), await rt.site(ce)
-    if row is None or row.mode != "on" or rt.settings.arc.downtime.stopsubmission:
-        rt.memory(ce).paused["submit"] = rt.now() + PAUSE_WHEN_FULL
+    paused = rt.memory(ce).paused
+    if paused.get(SENDING, rt.now()) > rt.now():
         return {}
-    room = row.maxjobs - await rt.read(queries.on_ce, ce)
-    if room <= 0:
-        rt.memory(ce).paused["submit"] = rt.now() + PAUSE_WHEN_FULL
-        return {}
-    batch = site.batch or traits.batch
-    now, policy = rt.now(), rt.settings.arc.jobs
-    waiting = await rt.read(queries.waiting, ce, now, min(batch, room), policy.spread)
-    intents = {attempt: intent(attempt, ce, now, policy.senddeadline) for attempt in waiting}
-    sent = await settled_attempts(rt, intents, "submit")
-    return {attempt.key: attempt for attempt in sent if attempt.state is CeState.SUBMITTING}
+    held: dict[str, Held] = {}
+    claimed = Claimed(looked=True)
+    if rt.settings.arc.downtime.stopsubmission:
+        held = dict.fromkeys(await rt.read(backlog.shares, ce), Held(Reason.NO_SUBMISSION))
+    elif await rt.read(backlog.any_waits, ce, rt.now(), rt.settings.arc.jobs.spread):
+        claimed = await rt.write(claim, ce, await terms_of(rt, ce, traits), rt.now())
+        held = dict(claimed.held)
+        counted(claimed.decisions, claimed.settled)
+    await tell_waits(rt, ce, held)
+    if not claimed.written and (held or not claimed.looked):
+        too_long = held and {why.reason for why in held.values()} <= TOO_LONG
+        paused[SENDING] = rt.now() + (PAUSE_WHEN_TOO_LONG if too_long else PAUSE_WHEN_FULL)
+    return {attempt.key: attempt for attempt in claimed.written}
+
+
+async def terms_of(rt: Runtime, ce: str, traits: Traits) -> Terms:
+    """What the configuration says of submissions to this CE now. Raises CredentialError: it cannot be shown any."""
+    site, arc = await rt.site(ce), rt.settings.arc
+    shown, now = await identity(rt, ce), rt.now()
+    limits = Limits(
+        maxjobs=site.maxjobs,
+        a=arc.jobs.queuefraction if site.queuefraction is None else site.queuefraction,
+        b=arc.jobs.queueoffset if site.queueoffset is None else site.queueoffset,
+        slots=arc.fill.unit == "slots",
+        rate=arc.fill.rate,
+        stalled=arc.fill.stalled,
+        capacity_age=arc.fill.capacityage,
+        weights=arc.fill.shares,
+        most=site.batch or traits.batch,
+    )
+    covers = shown.proxy_until - now - arc.jobs.queuetime - arc.voms.margin if shown and shown.proxy_until else None
+    return Terms(limits, arc.jobs.spread, arc.jobs.senddeadline, arc.downtime.fit, shown, covers)
+
+
+async def tell_waits(rt: Runtime, ce: str, held: Mapping[str, Held]) -> None:
+    """Write down why jobs wait, a line a share; what holds no more is ended, and what still holds costs nothing."""
+    memory, at = rt.memory(ce), rt.now()
+    if memory.waits is None or memory.paused.get(TOLD, at) <= at:
+        found = [row for row in await rt.read(ledger.standing, ces=[ce]) if row.topic == Topic.SUBMIT]
+        memory.waits = {row.share: row.code for row in found}
+        memory.paused[TOLD] = at + TOLD_FOR
+        if other := [row.share for row in found if row.share in held and _other_terms(row, held[row.share])]:
+            await rt.write(ledger.correct, await _lines(rt, ce, {share: held[share] for share in other}))
+    now = {share: why.reason.value for share, why in held.items()}
+    changed = {share for share in memory.waits.keys() | now.keys() if memory.waits.get(share) != now.get(share)}
+    told = {share for share in changed if _may_tell(memory.paused, share, at)}
+    if not told:
+        return
+    over = [Line(Topic.SUBMIT, None, ce, share) for share in told - now.keys()]
+    await rt.note(over + await _lines(rt, ce, {share: held[share] for share in told & held.keys()}))
+    memory.waits = {s: code for s, code in memory.waits.items() if s not in told} | {
+        s: now[s] for s in told if s in now
+    }
+
+
+def _may_tell(paused: dict[str, datetime], share: str, at: datetime) -> bool:
+    """Where reasons change with each job that ends, some changes are told at once, and then one each two minutes."""
+    key = f"{TOLD} {share}"
+    until = max(paused.get(key, at), at)
+    if until - at > 4 * TELLS_EACH:
+        return False
+    paused[key] = until + TELLS_EACH
+    return True
+
+
+def _other_terms(row: Standing, why: Held) -> bool:
+    """Whether the line that holds names limits that are others now: somebody changed them."""
+    return why.reason == row.code and any(row.facts.get(key) != why.facts.get(key) for key in TERMS)
+
+
+async def _lines(rt: Runtime, ce: str, held: Mapping[str, Held]) -> list[Line]:
+    numbers = await rt.read(backlog.waits_for, ce) if held else {}
+    return [
+        Line(
+            Topic.SUBMIT,
+            why.reason,
+            ce,
+            share,
+            n=numbers.get(share, 0),
+            facts={"ce": ce, "share": share or "the jobs without a share", **why.facts},
+        )
+        for share, why in held.items()
+    ]
 
 
 def to_upload(spec: JobSpec, traits: Traits) -> Sequence[InputFile]:

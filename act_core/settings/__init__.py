@@ -1,7 +1,8 @@
 """The configuration: typed, checked, and able to say where each value comes from."""
 
+from act_core.settings.app_model import AppSettings
 from act_core.settings.load import BadSettings, Loaded, load_settings, state_directory
-from act_core.settings.model import AppSettings, ArcSettings, Settings, Site
+from act_core.settings.model import ArcSettings, Settings, Site
 
 __all__ = [
     "AppSettings",

@@ -8,8 +8,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from act_core.settings.app_model import AppSettings
 from act_core.settings.document import shown
-from act_core.settings.model import AppSettings, ArcSettings, Section
+from act_core.settings.model import ArcSettings
+from act_core.settings.section import Section
 
 NAMES = {"arc": "aCTConfigARC.yaml", "app": "aCTConfigAPP.yaml"}
 MODELS: Mapping[str, type[Section]] = {"arc": ArcSettings, "app": AppSettings}

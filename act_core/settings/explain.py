@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from act_core.settings.complaints import NAMES
-from act_core.settings.model import Section, Settings
+from act_core.settings.model import Settings
+from act_core.settings.section import Section
 
 HIDDEN, DEFAULT = "***", "default"
 _SECRET_KEY = re.compile(r"(^|[_-])(password|passwd|passphrase|secret|secrets|token|apikey|key)$", re.IGNORECASE)
@@ -84,14 +85,14 @@ def _plain(value: Any, name: str = "") -> Any:
         case None | bool() | int() | float():
             return value
         case timedelta():
-            return _time(value)
+            return span(value)
         case Path() | str():
             return _USERINFO.sub(rf"\1{HIDDEN}@", str(value))
         case _:
             return str(value)
 
 
-def _time(value: timedelta) -> str:
+def span(value: timedelta) -> str:
     """As it may be written in the file: `90 s`, `30 min`, `24 h`."""
     seconds = value.total_seconds()
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

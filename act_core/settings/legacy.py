@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 LDMX = "it belonged to the LDMX application"
-NO_RENEWAL = "proxies are renewed from a later version; until then voms.proxypath is used as it is"
 ROWS = (
     ("arc", "sites.*.submitters", "one task serves a CE; its batches are as large as the CE takes them"),
     ("arc", "sites.*.rse", LDMX),
@@ -13,18 +12,7 @@ ROWS = (
     ("arc", "actlocation", "there are no process scripts and pid files; `act up` and `act down` manage the tower"),
     ("arc", "logger.arclevel", "the ARC library is not used"),
     ("arc", "logger.size", "logs are rotated by the day"),
-    ("arc", "jobs.maxtime*", "time limits by CE state are not in this version"),
-    ("arc", "jobs.queuefraction", "limits by running jobs are a policy of a later version; sites.<name>.maxjobs holds"),
-    ("arc", "jobs.queueoffset", "limits by running jobs are a policy of a later version; sites.<name>.maxjobs holds"),
     ("arc", "downtime.srmdown", "a storage that does not answer is asked again later by itself"),
-    ("arc", "downtime.clusters", "a single CE is put aside with sites.<name>.status: offline"),
-    ("arc", "voms.vo", NO_RENEWAL),
-    ("arc", "voms.roles", NO_RENEWAL),
-    ("arc", "voms.bindir", NO_RENEWAL),
-    ("arc", "voms.proxylifetime", NO_RENEWAL),
-    ("arc", "voms.minlifetime", NO_RENEWAL),
-    ("arc", "voms.proxystoredir", NO_RENEWAL),
-    ("arc", "errors", "resubmission by error texts is not in this version"),
     ("arc", "monitor", "metrics are not served in this version"),
     ("app", "db", "the database is named in aCTConfigARC.yaml; the original never read it here"),
     ("app", "executable.ptarurl*", "only pilot 3 is sent: executable.p3tarurl"),

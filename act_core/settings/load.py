@@ -9,11 +9,14 @@ from typing import cast
 from pydantic import ValidationError
 
 from act_core.errors import ConfigError
+from act_core.settings.app_model import AppSettings
 from act_core.settings.complaints import MODELS, NAMES, annotation_at, complaints
 from act_core.settings.document import Tree, read_document, shown
 from act_core.settings.environment import Overlay
 from act_core.settings.legacy import legacy_reason
-from act_core.settings.model import AppSettings, ArcSettings, Section, Settings
+from act_core.settings.model import ArcSettings, Settings
+from act_core.settings.odds import at_odds
+from act_core.settings.section import Section
 
 VARIABLES = {"arc": "ACTCONFIGARC", "app": "ACTCONFIGAPP"}
 MAX_BYTES, MAX_TOLD = 1_000_000, 50
@@ -76,7 +79,7 @@ def load_settings(
         lines=reading.places() | _named_by(env),
         files={kind: path.absolute() for kind, path in reading.files.items()},
     )
-    return Loaded(settings, tuple(reading.warnings), tuple(reading.files.values()))
+    return Loaded(settings, (*reading.warnings, *at_odds(settings)), tuple(reading.files.values()))
 
 
 def find(kind: str, given: Path | None, env: Mapping[str, str]) -> Path | None:

@@ -5,13 +5,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
+from act_core.settings.app_model import AppSettings
+from act_core.settings.limits import Limits
+from act_core.settings.policy import (
+    BlackHole,
+    Brake,
+    Clean,
+    Downtime,
+    Errors,
+    Fill,
+    Reconcile,
+    Token,
+    Voms,
+)
 from act_core.settings.quantities import FilePath, Seconds
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from act_core.settings.section import Section
 
 
 class Db(Section):
@@ -36,7 +46,12 @@ class Site(Section):
     kind: str = "arc-rest"  # a back end: `act ces list --kinds`
     maxjobs: int = Field(default=999_999, ge=0)
     status: Literal["online", "offline"] = "online"
-    proxy: FilePath | None = None  # default: voms.proxypath
+    proxy: FilePath | None = None  # default: the proxy of `role`, or voms.proxypath
+    role: str | None = None  # of voms.roles; default: the first
+    token: str | None = None  # a name of `tokens`
+    credential: Literal["proxy", "token", "both"] = "proxy"  # what is shown to the CE
+    queuefraction: float | None = Field(default=None, ge=0)  # a; None: jobs.queuefraction
+    queueoffset: int | None = Field(default=None, ge=0)  # b; None: jobs.queueoffset
     two_phase: bool | None = None  # None: on where the back end can
     batch: int | None = Field(default=None, ge=1, le=1000)  # jobs in one submission; None: the back end's own
     poll: Seconds | None = None  # pause between full polls; None: jobs.checkinterval
@@ -45,7 +60,7 @@ class Site(Section):
     options: Mapping[str, Any] = Field(default_factory=dict)  # the back end's own keys
 
 
-class Jobs(Section):
+class Jobs(Limits):
     """How the engine treats jobs."""
 
     checkinterval: Seconds = timedelta(seconds=60)  # between full status polls of one CE
@@ -57,6 +72,9 @@ class Jobs(Section):
     fetchtries: int = Field(default=8, ge=1, le=100)
     fetchbackoff: Seconds = timedelta(seconds=15)  # doubles with each try, at most an hour
     maxtimecancelling: Seconds = timedelta(hours=1)  # then the kill is sent again
+    queuefraction: float = Field(default=0.15, ge=0)  # a of queued ≤ a·running + b
+    queueoffset: int = Field(default=100, ge=0)  # b, shared among the shares with waiting work
+    queuetime: Seconds = timedelta(hours=12)  # in a CE's queue, for which a worker node's proxy has to last, too
     archiveafter: Seconds = timedelta(hours=1)  # rows at rest move to the archive
 
 
@@ -66,13 +84,6 @@ class Breaker(Section):
     failures: int = Field(default=3, ge=1)  # in a row
     first: Seconds = timedelta(seconds=30)
     longest: Seconds = timedelta(minutes=15)
-
-
-class Voms(Section):
-    """The X.509 identity."""
-
-    proxypath: FilePath | None = None
-    cacertdir: FilePath = Path("/etc/grid-security/certificates")
 
 
 class Tmp(Section):
@@ -88,10 +99,6 @@ class Logger(Section):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
-
-
-class Downtime(Section):
-    stopsubmission: bool = False
 
 
 class Prefect(Section):
@@ -117,92 +124,14 @@ class ArcSettings(Section):
     breaker: Breaker = Breaker()
     downtime: Downtime = Downtime()
     voms: Voms = Voms()
+    tokens: Mapping[str, Token] = Field(default_factory=dict)
+    fill: Fill = Fill()
+    blackhole: BlackHole = BlackHole()
+    errors: Errors = Errors()
+    reconcile: Reconcile = Reconcile()
+    brake: Brake = Brake()
+    clean: Clean = Clean()
     prefect: Prefect = Prefect()
-
-
-class Panda(Section):
-    """The workload system. Addresses without /api: `https://host:25443`."""
-
-    server: str = "https://pandaserver.cern.ch:25443"
-    cacert: FilePath | None = None  # file or directory; default: voms.cacertdir
-    proxy: FilePath | None = None  # production role; default: voms.proxypath
-    tokenfile: FilePath | None = None  # bearer token instead of the proxy, re-read every 10 minutes
-    origin: str = "atlas.production"  # sent with a token
-    schedulerid: str = "act"
-    heartbeattime: Seconds = timedelta(minutes=30)
-    timeout: Seconds = timedelta(seconds=180)
-    getjobs: int = Field(default=100, ge=1, le=1000)  # jobs in one acquire call
-    minjobs: int = Field(default=20, ge=0)  # a queue with so many unsubmitted jobs gets no more
-    fetchpause: Seconds = timedelta(seconds=30)  # after a queue had no jobs
-    threads: int = Field(default=4, ge=1, le=64)  # calls at a time
-    sites: Mapping[str, "PandaSite"] = Field(default_factory=dict)
-
-
-class PandaSite(Section):
-    """What the configuration says of a PanDA queue; set keys win over CRIC."""
-
-    endpoints: tuple[str, ...] = ()  # names of sites of aCTConfigARC.yaml, or endpoint URLs
-    schedconfig: str | None = None
-    type: Literal["production", "analysis", "unified"] | None = None
-    corecount: int | None = Field(default=None, ge=1)
-    maxjobs: int | None = Field(default=None, ge=0)
-    status: Literal["online", "offline", "test", "brokeroff"] | None = None
-    maxwalltime: int | None = Field(default=None, ge=1)  # minutes
-    truepilot: bool | None = None
-    push: bool | None = None
-    cricjsons: bool = False
-
-
-class Cric(Section):
-    server: str = "https://atlas-cric.cern.ch/api/atlas/pandaqueue/query/?json"
-    cacert: FilePath | None = None
-    jsonfilename: FilePath | None = None  # the last good copy; default: cric.json in the state directory
-    pilotmanager: str = "aCT"  # queues whose pilot_manager is this are served; `all`: every queue
-    pilotversion: str | None = None
-    maxjobs: int = Field(default=999_999, ge=0)
-
-
-class Executable(Section):
-    """Where the CE fetches the pilot from."""
-
-    wrapperurl: str = "https://atlas-tier3-sw.web.cern.ch/repo/pilot/runpilot2-wrapper.sh"
-    wrapperurlrc: str | None = None
-    p3tarurl: str | None = None  # native queues: the pilot as a tarball
-    p3tarurlrc: str | None = None
-    p3tarurldev: str | None = None
-    replicas: str = (
-        "rucio://rucio-lb-prod.cern.ch;rucioaccount=pilot;transferprotocol=https;httpgetpartial=no;"
-        "cache=invariant;accesslatency=disk/replicas/{scope}/{lfn}"
-    )  # the source of an input file
-
-
-class JobLog(Section):
-    urlprefix: str = ""  # logs are published there; empty: no log URL is given to PanDA
-    dir: FilePath | None = None  # default: joblog in the state directory
-
-
-class Validation(Section):
-    """Outputs on storage."""
-
-    cacert: FilePath | None = None  # default: voms.cacertdir
-    perhost: int = Field(default=6, ge=1, le=64)  # checks at a time at one storage host
-    timeout: Seconds = timedelta(minutes=5)
-    tries: int = Field(default=10, ge=1)  # rounds with an unreachable storage before the job fails
-
-
-class Modules(Section):
-    app: tuple[str, ...] = ("manual",)
-
-
-class AppSettings(Section):
-    """aCTConfigAPP.yaml."""
-
-    modules: Modules = Modules()
-    panda: Panda = Panda()
-    cric: Cric = Cric()
-    executable: Executable = Executable()
-    joblog: JobLog = JobLog()
-    validation: Validation = Validation()
 
 
 class Settings(Section):

@@ -13,7 +13,8 @@ from act_core.simulators.arc_http import Door
 from act_core.simulators.arc_life import Life
 from act_core.simulators.arc_pace import Pace
 from act_core.simulators.arc_payload import Payload
-from act_core.simulators.arc_pilot import native_payload
+from act_core.simulators.arc_pilot import native_payload, running_payload
+from act_core.simulators.arc_process import real_payload
 from act_core.simulators.arc_provider import Provider
 from act_core.simulators.arc_records import Books
 from act_core.simulators.arc_service import Service
@@ -40,6 +41,7 @@ class ArcOptions:
     payload: Payload = native_payload
     witness: Path | None = None
     mapped: frozenset[str] = frozenset()
+    issuers: frozenset[str] = frozenset()  # whose tokens are believed
     max_jobs: int = 0
     port: int = 0
     control_port: int = 0
@@ -75,7 +77,7 @@ async def serve_arc(options: ArcOptions) -> Simulator:
         await service.life.work.stop_all()
         await transfers.close()
 
-    app = Door(service, peer_dn, options.mapped).app()
+    app = Door(service, peer_dn, options.mapped, options.issuers).app()
     app.cleanup_ctx.append(living)
-    control = ArcControl(service).routes()
+    control = ArcControl(service, options.payload in (running_payload, real_payload)).routes()
     return Simulator(app, control, tls=tls, port=options.port, control_port=options.control_port)

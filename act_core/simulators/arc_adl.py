@@ -55,6 +55,7 @@ def parse(text: str) -> Description:
         delegations=tuple(dict.fromkeys(one.text or "" for one in root.iter() if one.tag.endswith("}DelegationID"))),
         queue=root.findtext(f"{ADL}Resources/{ADL}QueueName", "").strip(),
         cores=_number(root.findtext(f"{ADL}Resources/{ADL}SlotRequirement/{ADL}NumberOfSlots"), 1),
+        walltime_s=_number(root.findtext(f"{ADL}Resources/{ADL}WallTime"), 0),
         reruns=min(MOST_RERUNS, _number(application.findtext(f"{NORDUGRID}Rerun"), 0)),
     )
 

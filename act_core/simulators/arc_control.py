@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from xml.sax.saxutils import escape
 
 from aiohttp import web
@@ -33,26 +34,47 @@ class HandMade(BaseModel):
 
 
 class Amnesia(BaseModel):
-    """Which jobs are forgotten: by id, by a pattern of the name (searched), or all."""
+    """Which jobs are forgotten: by id, by a pattern of the name (searched), or all. `for_now`: until `/memory`."""
 
     model_config = ConfigDict(extra="forbid")
 
     ids: list[str] | None = None
     name: str | None = None
+    for_now: bool = False
+
+
+class Mapping(BaseModel):
+    """The account that a name has from now on; None: its own again. What it had stays with the former one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner: str
+    account: str | None = None
+
+
+class Ahead(BaseModel):
+    """How far the CE's clock is ahead, where the ends of delegated proxies matter; in seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ahead: float = Field(ge=0)
 
 
 class ArcControl:
-    """Routes for the control port."""
+    """Routes for the control port. `runs`: jobs really run; nobody has to say who he is here, so none is described."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, runs: bool) -> None:
+        self._service, self._runs = service, runs
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/jobs", self.jobs),
             web.get("/jobs/summary", self.summary),
             web.post("/amnesia", self.amnesia),
+            web.post("/memory", self.memory),
+            web.post("/mapping", self.mapping),
             web.post("/submit", self.submit),
+            web.post("/delegations", self.delegations),
             web.get("/pace", self.pace),
             web.post("/pace", self.repace),
             web.post("/provider", self.provider),
@@ -98,13 +120,44 @@ class ArcControl:
         jobs = self._service.books.jobs
         chosen = jobs.values() if wish.ids is None else [jobs[job_id] for job_id in wish.ids if job_id in jobs]
         lost = [job for job in chosen if pattern.search(job.about.name)]
-        for job in lost:
-            self._service.life.forget(job)
+        if wish.for_now:
+            self._service.books.hidden |= {job.id for job in lost}
+        else:
+            for job in lost:
+                self._service.life.forget(job)
         return web.json_response({"forgotten": len(lost)})
+
+    async def memory(self, _: web.Request) -> web.Response:
+        """What was forgotten for now is known again; it has lived on meanwhile."""
+        hidden = self._service.books.hidden
+        n = len(hidden)
+        hidden.clear()
+        return web.json_response({"remembered": n})
+
+    async def mapping(self, request: web.Request) -> web.Response:
+        try:
+            wish = Mapping.model_validate_json(await request.read())
+        except ValidationError as err:
+            return web.json_response({"error": str(err)}, status=400)
+        accounts = self._service.books.accounts
+        accounts.pop(wish.owner, None)
+        if wish.account:
+            accounts[wish.owner] = wish.account
+        return web.json_response({"accounts": accounts})
+
+    async def delegations(self, request: web.Request) -> web.Response:
+        try:
+            wish = Ahead.model_validate_json(await request.read())
+        except ValidationError as err:
+            return web.json_response({"error": str(err)}, status=400)
+        self._service.delegations.ahead = timedelta(seconds=wish.ahead)
+        return web.json_response({"ahead": wish.ahead})
 
     async def submit(self, request: web.Request) -> web.Response:
         try:
             order = HandMade.model_validate_json(await request.read())
+            if self._runs and order.description:
+                return web.json_response({"error": "jobs really run here: a name alone is taken"}, status=403)
             text = order.description or _ADL.format(name=escape(order.name))
             language = LANGUAGES.get(text.lstrip()[:1], LANGUAGES["<"])
             made = [make_job(self._service, order.owner, text, language) for _ in range(order.count)]

@@ -5,6 +5,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,28 +21,42 @@ from act_core.simulators.x509_names import end_entity_dn, is_proxy
 _VERSION_0, _VERSION_2 = b"\x02\x01\x00", b"\x02\x01\x02"
 
 
+class Expired(Exception):
+    """What a job was given to send its files with has ended."""
+
+
 class NotAccepted(Exception):
     """What was sent is no chain for the key that was offered, or no key was offered under this id."""
 
 
 @dataclass(slots=True)
 class Delegation:
-    """`chain` is empty until the client has answered; a renewal has a key of its own until then."""
+    """`chain` is empty until the client has answered; a renewal has a key of its own until then. Or it is a `token`."""
 
     id: str
     owner: str
     offered: rsa.RSAPrivateKey | None = None
     key: rsa.RSAPrivateKey | None = None
     chain: bytes = b""
+    token: str = ""
+
+    @property
+    def kind(self) -> str:
+        return "jwt" if self.token else "x509"
+
+    def ends(self) -> datetime:
+        """When the first certificate of the chain does."""
+        return min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(self.chain))
 
 
 class Delegations:
-    """All delegations of a CE, each visible to its owner only."""
+    """All delegations of a CE, each visible to its owner only. `ahead`: the CE's clock, where their ends matter."""
 
     def __init__(self, ca_dir: Path) -> None:
         self._ca_dir = ca_dir
         self._kept: dict[tuple[str, str], Delegation] = {}
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self.ahead = timedelta(0)
 
     def of(self, owner: str) -> Iterator[Delegation]:
         return (one for one in self._kept.values() if one.owner == owner)
@@ -54,6 +69,12 @@ class Delegations:
         delegation_id = delegation_id or secrets.token_hex(6)
         one = self._kept.setdefault((owner, delegation_id), Delegation(delegation_id, owner))
         one.offered = key
+        return one
+
+    def keep_token(self, owner: str, token: str) -> Delegation:
+        """Another one each time: A-REX has no call that renews it."""
+        one = Delegation(secrets.token_hex(6), owner, token=token)
+        self._kept[owner, one.id] = one
         return one
 
     def accept(self, owner: str, delegation_id: str, pem: bytes) -> None:
@@ -71,9 +92,14 @@ class Delegations:
         return self._kept.pop((owner, delegation_id), None) is not None
 
     def context(self, owner: str, delegation_ids: tuple[str, ...]) -> ssl.SSLContext:
-        """For transfers on behalf of `owner`: with the first usable delegation, or without a client certificate."""
+        """For transfers on behalf of `owner`: with the first usable delegation, or without a client certificate.
+
+        Raises Expired.
+        """
         usable = (one for name in delegation_ids if (one := self.find(owner, name)) and one.chain and one.key)
         one = next(usable, None)
+        if one is not None and one.ends() <= datetime.now(UTC) + self.ahead:
+            raise Expired("the delegated proxy has expired")
         name = (owner, one.id) if one else ("", "")
         if name not in self._contexts:
             self._contexts[name] = self._made(one)

@@ -41,5 +41,6 @@ class Description:
     delegations: tuple[str, ...] = ()
     queue: str = ""
     cores: int = 1
+    walltime_s: int = 0  # 0: it names none
     reruns: int = 0
     language: str = "emies:adl"

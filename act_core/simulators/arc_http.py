@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 
 from aiohttp import web
 
+from act_core.credentials.tokens import bearer
+from act_core.errors import CredentialError
 from act_core.simulators.arc_delegations import NotAccepted, certificate_request, new_key
 from act_core.simulators.arc_info import Load, computing_element
 from act_core.simulators.arc_job_files import job_files
@@ -23,10 +27,17 @@ PeerName = Callable[[web.BaseRequest], str | None]
 
 class Door:
     """`peer`: the name (slash form, without proxy parts) of a verified client certificate, or None. `mapped`: whom the
-    CE lets in; empty: everybody with a certificate."""
+    CE lets in; empty: everybody with a certificate. `issuers`: those whose tokens are believed, without a look at the
+    signature; a certificate goes before them."""
 
-    def __init__(self, service: Service, peer: PeerName, mapped: frozenset[str] = frozenset()) -> None:
-        self._service, self._peer, self._mapped = service, peer, mapped
+    def __init__(
+        self,
+        service: Service,
+        peer: PeerName,
+        mapped: frozenset[str] = frozenset(),
+        issuers: frozenset[str] = frozenset(),
+    ) -> None:
+        self._service, self._peer, self._mapped, self._issuers = service, peer, mapped, issuers
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_BODY)
@@ -40,9 +51,10 @@ class Door:
             return refused(refusal, self._service.flavour)
 
     async def _answered(self, request: web.Request) -> web.Response:
-        owner = self._peer(request)
+        owner = self._peer(request) or token_subject(request, self._issuers)
         if owner is None or (self._mapped and owner not in self._mapped):
             raise Refusal(403, FORBIDDEN)
+        owner = self._service.books.accounts.get(owner, owner)
         if request.path != ROOT and not request.path.startswith(f"{ROOT}/"):
             raise Refusal(404, "Not Found")
         parts = [part for part in request.path.removeprefix(ROOT).split("/") if part]
@@ -61,6 +73,19 @@ class Door:
             raise unsupported()
         versions: list[Tree] = list(self._service.traits.versions)
         return answer(request, self._service.flavour, "versions", {"version": versions})
+
+
+def token_subject(request: web.BaseRequest, issuers: frozenset[str]) -> str | None:
+    """Whom a bearer token of one of these issuers speaks for, as `issuer/sub`; None: there is none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme != "Bearer" or not issuers:
+        return None
+    try:
+        found = bearer(Path("token"), token)
+    except CredentialError:
+        return None
+    known = found.subject.rpartition("/")[0] in issuers and found.expires > datetime.now(UTC)
+    return found.subject if known else None
 
 
 async def _info(call: Call) -> web.Response:
@@ -87,15 +112,28 @@ async def _delegations(call: Call) -> web.Response:
     if call.rest:
         return await _delegation(call)
     if call.reads():
-        kinds = {"type": "x509"} if call.service.flavour is Flavour.V7 else {}
-        wanted = call.request.query.get("type", "x509") == "x509" or not kinds
-        mine: list[Tree] = [{"id": one.id, **kinds} for one in call.service.delegations.of(call.owner) if wanted]
+        typed, asked = call.service.flavour is Flavour.V7, call.request.query.get("type", "")
+        mine: list[Tree] = [
+            {"id": one.id, **({"type": one.kind} if typed else {})}
+            for one in call.service.delegations.of(call.owner)
+            if not typed or asked in ("", one.kind)
+        ]
         return call.answer("delegations", {"delegation": mine})
     if call.method != "POST":
         raise unsupported()
     if call.action != "new":
         raise Refusal(501, "Action not implemented")
+    if call.version != "1.0" and call.request.query.get("type") == "jwt":
+        return _token_kept(call)
     return await _offered(call, None)
+
+
+def _token_kept(call: Call) -> web.Response:
+    token = call.request.headers.get("X-Token-Delegation")
+    if not token:
+        raise Refusal(501, "Missing X-Token-Delegation header in delegation request")
+    one = call.service.delegations.keep_token(call.owner, token)
+    return web.Response(status=201, headers={"Location": f"{ROOT}/{call.version}/delegations/{one.id}"})
 
 
 async def _offered(call: Call, delegation_id: str | None) -> web.Response:

@@ -27,7 +27,7 @@ async def job_files(call: Call) -> web.Response:
     if rest[0] == "diagnose":
         return _diagnose(call, job, "/".join(rest[1:]))
     if job is None:
-        raise Refusal(404, "Job not found")
+        raise Refusal(404, "OK")  # as A-REX says it
     try:
         path = canonical("/".join(rest[1:]))
     except WrongPath:
@@ -41,7 +41,7 @@ def _diagnose(call: Call, job: Job | None, name: str) -> web.Response:
     if not call.reads():
         raise unsupported()
     if job is None:
-        raise Refusal(404, "Job not found")
+        raise Refusal(404, "OK")  # as A-REX says it
     if name == "xml":
         return _shown(call, to_xml("ComputingActivity", call.service.document(job)).encode(), XML)
     text = CONTROL_FILES[name](job)

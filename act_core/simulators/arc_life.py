@@ -273,8 +273,10 @@ def _order(job: Job) -> PayloadJob:
         environment=about.environment,
         inputs=inputs | {one.name: files[one.name] for one in about.inputs if one.name in files},
         outputs={one.name: one.target for one in about.outputs},
+        stdin=about.stdin,
         stdout=about.stdout,
         stderr=about.stderr,
         cores=about.cores,
         node=job.node,
+        walltime_s=about.walltime_s,
     )

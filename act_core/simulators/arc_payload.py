@@ -26,6 +26,8 @@ class PayloadJob:
     stderr: str = ""
     cores: int = 1
     node: str = "node1.example"
+    walltime_s: float = 0  # that it asked for; 0: it named none
+    stdin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

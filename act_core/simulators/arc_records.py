@@ -133,6 +133,8 @@ class Books:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.removed: dict[str, Removed] = {}
+        self.hidden: set[str] = set()  # they live on, and no client is told of them
+        self.accounts: dict[str, str] = {}  # names that are mapped to somebody else's account
         self._by_owner: dict[str, dict[str, None]] = {}
         self._holders: dict[tuple[str, str], set[str]] = {}  # (owner, delegation): jobs
 
@@ -152,11 +154,12 @@ class Books:
 
     def find(self, owner: str, job_id: str) -> Job | None:
         job = self.jobs.get(job_id)
-        return job if job is not None and job.owner == owner else None
+        return job if job is not None and job.owner == owner and job_id not in self.hidden else None
 
     def of(self, owner: str) -> Iterable[str]:
         """Ids; in no order that anybody should rely on."""
-        return self._by_owner.get(owner, {})
+        mine = self._by_owner.get(owner, {})
+        return [job_id for job_id in mine if job_id not in self.hidden] if self.hidden else mine
 
     def jobs_of(self, owner: str) -> Iterator[Job]:
         return (self.jobs[job_id] for job_id in self.of(owner))

@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from act_core.simulators.arc_delegations import Delegations
+from act_core.simulators.arc_delegations import Delegations, Expired
 from act_core.simulators.arc_records import Job
 
 DEADLINE_S = 120.0  # of one transfer
 TRIES = 3
 PAUSE_S = 0.2
 AT_ONCE = 20
+# What A-REX has transfers for. Those that are not https are pretended.
+SPOKEN = {"https", "http", "davs", "dav", "root", "gsiftp", "srm", "rucio", "s3", "file", "ldap", "rfio", "acix"}
 _OPTIONS = re.compile(r"^([a-z]+://[^/;]+)(?:;[^/]*)?(/.*)?$")
 _RUCIO = re.compile(r"^/replicas/")
 _LINE = re.compile(r'^\s*(?:"([^"]*)"|(\S+))\s+(\S+)\s*$')
@@ -53,6 +55,8 @@ class Transfers:
     async def stage_in(self, job: Job) -> str:
         """All inputs with a source, into the session directory. What went wrong; empty: all is there."""
         for one in job.about.inputs:
+            if self._options.really and one.sources and urlsplit(one.sources[0]).scheme not in SPOKEN:
+                return f"Data download failed: {one.name}: no way to {one.sources[0]}"
             url = self._location(one.sources[0]) if one.sources else None
             if url is None or one.name in job.session.files:
                 continue
@@ -90,7 +94,10 @@ class Transfers:
         return plain.replace("davs://", "https://", 1) if parts.scheme in ("https", "davs") else None
 
     async def _transfer(self, job: Job, method: str, url: str, content: bytes | None = None) -> bytes:
-        context = await asyncio.to_thread(self._delegations.context, job.owner, job.delegations)
+        try:
+            context = await asyncio.to_thread(self._delegations.context, job.owner, job.delegations)
+        except Expired as err:
+            raise TransferFailed(str(err)) from err
         problem = ""
         for attempt in range(TRIES):
             await asyncio.sleep(attempt * PAUSE_S)

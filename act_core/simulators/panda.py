@@ -1,4 +1,4 @@
-"""PanDA, simulated: a server of the new API (`/api/v1`) only, as strict as panda-server 1.0.4."""
+"""PanDA, simulated: the new API (`/api/v1`) as strict as panda-server 1.0.4, and the legacy one as strict as 0.8.1."""
 
 import ssl
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from act_core.simulators.panda_books import Books
 from act_core.simulators.panda_control import Control, Register
 from act_core.simulators.panda_http import Clock, Door
 from act_core.simulators.panda_jobs import InputName
-from act_core.simulators.panda_methods import Desk
+from act_core.simulators.panda_methods import Desk, Generation
 from act_core.simulators.panda_records import Patience
 from act_core.simulators.panda_roles import Roles, Token
 from act_core.simulators.panda_workers import Workers
@@ -31,6 +31,7 @@ class PandaOptions:
     `fqans` by owner's name; None: every verified certificate has the production role. `storage_control`: the control
     URL of a storage simulator that shall know the input files of new jobs. `statistics_period`: how old the numbers of
     the statistics calls may be (the real server's: a minute). `most`: an acquisition gives at most so many jobs.
+    `api`: the generations that are served.
     """
 
     patience: Patience = field(default_factory=Patience)
@@ -40,6 +41,7 @@ class PandaOptions:
     storage_control: str | None = None
     statistics_period: timedelta = timedelta(0)
     most: int | None = None
+    api: Generation = "v1"
     first_number: int = 6_000_000_001
     seed: int = 0
     tls: ssl.SSLContext | None = None  # None: plain http, where only tokens tell who calls
@@ -49,9 +51,10 @@ class PandaOptions:
 
 @dataclass(frozen=True)
 class Panda:
-    """The parts of a running server: its books, its clock, the application, the control routes."""
+    """The parts of a running server: its books and desk, its clock, the application, the control routes."""
 
     books: Books
+    desk: Desk
     clock: Clock
     app: web.Application
     control: list[web.RouteDef]
@@ -66,10 +69,10 @@ async def serve_panda(options: PandaOptions) -> Simulator:
 def build_panda(options: PandaOptions) -> Panda:
     """For those who want to look into the books while it runs."""
     books, clock = Books(options.patience, options.first_number, options.seed), Clock()
-    desk = Desk(books, Workers(books), options.statistics_period, options.most)
+    desk = Desk(books, Workers(books), options.statistics_period, options.most, options.api)
     door = Door(desk, Roles(options.fqans, options.tokens, options.banned), clock, subject_of)
     register = registrar(options.storage_control) if options.storage_control else None
-    return Panda(books, clock, door.app(), Control(desk, clock, register).routes())
+    return Panda(books, desk, clock, door.app(), Control(desk, clock, register).routes())
 
 
 def registrar(storage_control: str) -> Register:

@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
+from typing import get_args
 
 from aiohttp import web
 from pydantic import ValidationError
 
 from act_core.simulators.panda_http import Clock
 from act_core.simulators.panda_jobs import InputName, JobOrder, inputs_of
-from act_core.simulators.panda_methods import Desk
+from act_core.simulators.panda_methods import Desk, Generation
 from act_core.simulators.panda_records import Job
 
 REGISTER_AT_ONCE = 5000  # input files per call to the storage
@@ -75,6 +76,7 @@ class Control:
             web.post("/queues", self.queues),
             web.post("/clock", self.clock),
             web.post("/most", self.most),
+            web.post("/api", self.api),
         ]
 
     async def create(self, request: web.Request) -> web.Response:
@@ -140,3 +142,11 @@ class Control:
         """`{"most": n}`: an acquisition gives at most so many; null: as many as asked."""
         self._desk.most = (await request.json())["most"]
         return web.json_response({"most": self._desk.most})
+
+    async def api(self, request: web.Request) -> web.Response:
+        """`{"api": "v1" | "legacy" | "both"}`: what is served from now on, as after an upgrade."""
+        api = (await request.json())["api"]
+        if api not in get_args(Generation):
+            return web.json_response({"error": f"one of {', '.join(get_args(Generation))} is wanted"}, status=400)
+        self._desk.api = api
+        return web.json_response({"api": api})

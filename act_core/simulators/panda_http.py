@@ -1,12 +1,14 @@
 """The HTTP half of PanDA's simulator: what the real server's entry point accepts, and in what form it answers."""
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 from aiohttp import web
 
+from act_core.simulators import panda_legacy, panda_legacy_fields
 from act_core.simulators.panda_fields import SIGNATURES, Refusal, Signature, bind
 from act_core.simulators.panda_methods import METHODS, Call, Desk, Envelope, envelope
 from act_core.simulators.panda_roles import Forbidden, Identity, Roles
@@ -50,11 +52,13 @@ class Door:
 
     async def answer(self, request: web.Request) -> web.Response:
         method, signature = _found(request.path)
-        if signature is None:
+        old = _legacy(request.path)
+        if old is not None and self._desk.api != "v1":
+            return await self._legacy_answer(request, old)
+        if signature is None or self._desk.api == "legacy":
             return _text(403, f"ERROR : method {method.rpartition('/')[2]} is forbidden")
         try:
-            headers = request.headers
-            identity = self._roles.identify(self._peer(request), headers.get("Authorization"), headers.get("Origin"))
+            identity = self._identity(request)
             given = await _given(request)
         except Forbidden as forbidden:
             return _text(403, str(forbidden))
@@ -65,6 +69,33 @@ class Door:
         except Refusal as refusal:
             return _written(request, envelope(False, str(refusal)))
         return _written(request, METHODS[method](Call(self._desk, arguments, identity, self._clock.now())))
+
+    async def _legacy_answer(self, request: web.Request, method: str) -> web.Response:
+        """What goes wrong in a method is a server error with the interpreter's words."""
+        try:
+            identity = self._identity(request)
+            given = await _given_to_legacy(request)
+            panda_legacy_fields.bound(method, given, self._desk.lacks)
+            accepts = JSON in request.headers.get("Accept", "")
+            asked = panda_legacy.Request(self._desk, given, identity, self._clock.now(), accepts)
+            answer = panda_legacy.METHODS[method](asked)
+        except Forbidden as forbidden:
+            return _text(403, str(forbidden))
+        except (TypeError, ValueError, OverflowError, OSError) as error:
+            return _text(500, str(error))
+        if isinstance(answer, str):
+            return _text(200, answer)
+        return web.Response(body=answer["content"].encode(), content_type=JSON)
+
+    def _identity(self, request: web.Request) -> Identity | None:
+        headers = request.headers
+        return self._roles.identify(self._peer(request), headers.get("Authorization"), headers.get("Origin"))
+
+
+def _legacy(path: str) -> str | None:
+    """The method of `/server/panda/method`; None: it is none that this server ever had."""
+    head, _, method = path.rpartition("/")
+    return method if head == "/server/panda" and method in panda_legacy.METHODS else None
 
 
 def _found(path: str) -> tuple[str, Signature | None]:
@@ -101,6 +132,18 @@ async def _given(request: web.Request) -> dict[str, object]:
     if not isinstance(given, dict):
         raise BadBody(f"argument after ** must be a mapping, not {type(given).__name__}")
     return given
+
+
+async def _given_to_legacy(request: web.Request) -> dict[str, object]:
+    """A form, of which the first value of each name counts; or JSON, which is always compressed. Raises ValueError."""
+    if request.method not in ("POST", "PUT"):
+        pairs = parse_qsl(request.query_string, keep_blank_values=True)
+    elif request.headers.get("Content-Type") == JSON:
+        given = json.loads(gzip.decompress(await request.read()))
+        return {name: str(value) if isinstance(value, bool) else value for name, value in given.items()}
+    else:
+        pairs = parse_qsl((await request.read()).decode("utf-8", "replace"), keep_blank_values=True)
+    return dict(reversed(pairs))
 
 
 def _texts(encoded: str) -> dict[str, object]:

@@ -5,9 +5,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from act_core.simulators.panda_books import Books
 from act_core.simulators.panda_fields import UPDATE_JOB, Refusal, bind
+from act_core.simulators.panda_records import Job
 from act_core.simulators.panda_roles import Identity
 from act_core.simulators.panda_states import REPORTABLE, Phase
 from act_core.simulators.panda_waiting import Wish
@@ -23,16 +25,23 @@ RESOURCE_TYPES = [
 ]
 
 Envelope = dict[str, object]
+Generation = Literal["v1", "legacy", "both"]
 
 
 @dataclass
 class Desk:
-    """What the methods work on. `most` bounds one acquisition (a busy server gives fewer than asked)."""
+    """What the methods work on. `most` bounds one acquisition (a busy server gives fewer than asked).
+
+    `api`: what is served; `v1` as panda-server 1.0.4, `legacy` as before the new API, `both` as 0.6 to 0.8.1.
+    `lacks`: parameters of legacy methods that came after this server.
+    """
 
     books: Books
     workers: Workers
     statistics_period: timedelta = timedelta(0)
     most: int | None = None
+    api: Generation = "v1"
+    lacks: frozenset[str] = frozenset()
     snapshot: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     snapshot_at: datetime | None = None
 
@@ -74,7 +83,15 @@ def acquire_jobs(call: Call) -> Envelope:
         if label != "user":
             return envelope(False, NO_ROLE)
         user = call.caller.owner
-    books, queue = call.desk.books, str(call.arguments["site_name"])
+    jobs = hand_out(call, user)
+    if not jobs:
+        return envelope(False, "No jobs in PanDA")
+    return envelope(True, data={"StatusCode": 0, "jobs": [call.desk.books.describe(job) for job in jobs]})
+
+
+def hand_out(call: Call, user: str | None) -> list[Job]:
+    """The jobs that are reserved for this call; None as user: of everybody."""
+    books, queue, label = call.desk.books, str(call.arguments["site_name"]), call.text("prod_source_label")
     if books.queue_status.get(queue) == "test" and label in ("user", "managed", "unified"):
         label = "test"
     wish = Wish(
@@ -91,12 +108,10 @@ def acquire_jobs(call: Call) -> Envelope:
     if call.desk.most is not None:
         wanted = min(wanted, call.desk.most)
     jobs = books.acquire(queue, wish, wanted, call.now, _acquired_columns(call))
-    if not jobs:
-        return envelope(False, "No jobs in PanDA")
     harvester, worker = call.text("harvester_id") or call.text("scheduler_id"), call.number("worker_id")
     for job in jobs:
         job.worker = (harvester, worker) if harvester and worker is not None else job.worker
-    return envelope(True, data={"StatusCode": 0, "jobs": [books.describe(job) for job in jobs]})
+    return jobs
 
 
 def _acquired_columns(call: Call) -> dict[str, object]:

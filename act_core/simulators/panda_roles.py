@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 PRODUCTION_ROLE = re.compile(r"^/[^/]+/Role=production|^/atlas/usatlas/Role=production")
+# the legacy API: pilot roles, too, and by an old patch whatever a member of these groups shows
+PILOT_ROLE = re.compile(r"^/(atlas|osg|cms|ams|Engage/LBNE)/|^/[^/]+/Role=production$")
 LIMITED = "/CN=limited proxy"
 _PROXY_NAMES = re.compile(r"(/CN=(\d+|proxy|limited proxy))+$")
 
@@ -40,6 +42,11 @@ class Identity:
     @property
     def production(self) -> bool:
         return any(PRODUCTION_ROLE.search(fqan) for fqan in self.fqans)
+
+    @property
+    def pilot(self) -> bool:
+        """What the legacy API calls a production manager."""
+        return any(PILOT_ROLE.search(fqan) for fqan in self.fqans)
 
 
 @dataclass(frozen=True)

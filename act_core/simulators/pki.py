@@ -1,7 +1,7 @@
 """A certificate authority for tests and demos: a CA directory as grids have it, host and user certificates, proxies."""
 
-import os
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -14,10 +14,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from act_core.credentials.private import write_private
 from act_core.credentials.tls import client_context
+from act_core.simulators.voms_ac import Issuer, attribute_certificate, extension
 from act_core.simulators.x509_names import PROXY_CERT_INFO, end_entity_dn_of, name_from, slash_form, subject_hash
 
-__all__ = ["Identity", "TestPki", "client_context", "peer_dn", "server_context", "sign_proxy", "split_pem"]
+__all__ = [
+    "Identity",
+    "TestPki",
+    "client_context",
+    "peer_dn",
+    "server_context",
+    "sign_proxy",
+    "split_pem",
+    "write_private",
+]
 
 ORGANISATION = "/DC=org/DC=act-test"
 INHERIT_ALL = bytes.fromhex("300c300a06082b06010505071501")  # ProxyCertInfo: policy 1.3.6.1.5.5.7.21.1
@@ -65,6 +76,12 @@ class TestPki:
         ]
         return self._issued("host", f"{ORGANISATION}/CN=localhost", LIFE, extensions)
 
+    @property
+    def voms(self) -> Issuer:
+        """The host as a VOMS server."""
+        certificate = x509.load_pem_x509_certificate(self.host.certificate.read_bytes())
+        return Issuer(certificate, _load_key(self.host.key.read_bytes()))
+
     def user(self, name: str, lifetime: timedelta = LIFE) -> Identity:
         """The certificate of `/DC=org/DC=act-test/CN=<name>`; made at the first call."""
         extensions: list[tuple[x509.ExtensionType, bool]] = [
@@ -72,21 +89,51 @@ class TestPki:
         ]
         return self._issued(f"user-{name}", f"{ORGANISATION}/CN={name}", lifetime, extensions)
 
-    def proxy(self, name: str, lifetime: timedelta = PROXY_LIFE, depth: int = 1, path: Path | None = None) -> Path:
+    def proxy(
+        self,
+        name: str,
+        lifetime: timedelta = PROXY_LIFE,
+        depth: int = 1,
+        path: Path | None = None,
+        roles: Sequence[str] = (),
+        roles_for: timedelta | None = None,
+    ) -> Path:
         """A new RFC 3820 proxy of user `name` (certificate, key, chain; 0600), `depth` proxies deep.
 
-        A negative lifetime gives an expired one.
+        A negative lifetime gives an expired one. `roles`: VOMS attributes in the first of them, good for `roles_for`.
         """
         user = self.user(name)
         pem = user.certificate.read_bytes() + user.key.read_bytes()
+        said = self._attributes(user, roles, roles_for or lifetime)
         for _ in range(depth):
             key = _new_key()
-            chain = sign_proxy(pem, key.public_key(), lifetime)
+            chain = sign_proxy(pem, key.public_key(), lifetime, said)
+            said = None
             certificates = split_pem(chain)
             pem = b"".join([certificates[0], _key_pem(key), *certificates[1:]])
         path = path or self.root / f"proxy-{name}.pem"
         write_private(path, pem)
         return path
+
+    def revoke(self, *certificates: Path, lifetime: timedelta = LIFE) -> Path:
+        """The CA's list of revoked certificates, in the CA directory as `<hash>.r0`; it replaces the one before."""
+        authority, now = x509.load_pem_x509_certificate(self.ca_file.read_bytes()), datetime.now(UTC)
+        started = now - CLOCK_SKEW if lifetime > timedelta(0) else now - CA_LIFE
+        builder = x509.CertificateRevocationListBuilder(authority.subject, started, now + lifetime)
+        for file in certificates:
+            serial = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+            revoked = x509.RevokedCertificateBuilder(serial, started).build()
+            builder = builder.add_revoked_certificate(revoked)
+        signed = builder.sign(_load_key(self._ca_key.read_bytes()), hashes.SHA256())
+        place = self.ca_dir / f"{subject_hash(authority.subject)}.r0"
+        write_private(place, signed.public_bytes(_PEM))
+        return place
+
+    def _attributes(self, user: Identity, roles: Sequence[str], lifetime: timedelta) -> x509.ExtensionType | None:
+        if not roles:
+            return None
+        holder = x509.load_pem_x509_certificate(user.certificate.read_bytes())
+        return extension(attribute_certificate(self.voms, holder, roles, lifetime))
 
     def _issued(
         self, stem: str, dn: str, lifetime: timedelta, extensions: list[tuple[x509.ExtensionType, bool]]
@@ -99,8 +146,8 @@ class TestPki:
         builder = _draft(name_from(dn), signer.subject, key.public_key(), lifetime)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(digital_signature=True, key_encipherment=True), critical=True)
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
+        for added, critical in extensions:
+            builder = builder.add_extension(added, critical)
         write_private(made.key, _key_pem(key))
         signed = builder.sign(_load_key(self._ca_key.read_bytes()), hashes.SHA256())
         made.certificate.write_bytes(signed.public_bytes(_PEM))
@@ -131,10 +178,15 @@ class TestPki:
         path.write_text("".join(f"{line}\n" for line in lines))
 
 
-def sign_proxy(signer: bytes, public_key: rsa.RSAPublicKey, lifetime: timedelta = PROXY_LIFE) -> bytes:
+def sign_proxy(
+    signer: bytes,
+    public_key: rsa.RSAPublicKey,
+    lifetime: timedelta = PROXY_LIFE,
+    said: x509.ExtensionType | None = None,
+) -> bytes:
     """A proxy for `public_key`, followed by the signer's chain; PEM. `signer`: certificate, key and chain, PEM.
 
-    RFC 3820: the signer's subject plus `CN=<number>`, rights inherited.
+    RFC 3820: the signer's subject plus `CN=<number>`, rights inherited. `said`: VOMS attributes.
     """
     chain = split_pem(signer)
     certificate = x509.load_pem_x509_certificate(chain[0])
@@ -143,6 +195,8 @@ def sign_proxy(signer: bytes, public_key: rsa.RSAPublicKey, lifetime: timedelta 
     builder = _draft(subject, certificate.subject, public_key, lifetime, serial)
     builder = builder.add_extension(x509.UnrecognizedExtension(PROXY_CERT_INFO, INHERIT_ALL), critical=True)
     builder = builder.add_extension(_key_usage(digital_signature=True), critical=True)
+    if said is not None:
+        builder = builder.add_extension(said, critical=False)
     proxy = builder.sign(_load_key(signer), hashes.SHA256())
     return b"".join([proxy.public_bytes(_PEM), *chain])
 
@@ -169,16 +223,6 @@ def peer_dn(request: web.BaseRequest) -> str | None:
     tls = request.get_extra_info("ssl_object")
     der = tls.getpeercert(binary_form=True) if tls is not None else None
     return end_entity_dn_of(der) if der else None
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replaces the file in one step; nobody else can read it at any moment."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    draft.replace(path)
 
 
 def _draft(

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from act_core.simulators.serve import Running
 from act_core.simulators.witness import count
 
 START_S, STOP_S, CALL_S = 60.0, 8.0, 60.0
+PROXY_LIFE = timedelta(hours=96)  # a job's proxy must outlive the queue limit
 WRAPPER = "/pilot/runpilot2-wrapper.sh"
 
 
@@ -66,7 +68,7 @@ class Scene:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.pki = TestPki(root / "pki")
-        self.proxy = self.pki.proxy("tower", path=root / "proxy.pem")
+        self.proxy = self.pki.proxy("tower", PROXY_LIFE, path=root / "proxy.pem")
         self.state_dir = root / "state"
         self.state_dir.mkdir(exist_ok=True, mode=0o700)
 
@@ -171,13 +173,18 @@ class Scene:
             "sites": sites,
             "jobs": {"checkinterval": f"{self.info_period + 2:.0f} s", "checkmintime": "1 s", "grace": "3 s"},
             "voms": {"proxypath": str(self.proxy), "cacertdir": str(self.pki.ca_dir)},
+            "clean": {"keepfailed": 0},
         }
         storage = self.servers["storage"].url
         app = {
             "modules": {"app": ["atlas", "manual"]},
             "panda": {"server": self.servers["panda"].url, "minjobs": 1000, "fetchpause": "2 s"},
             "cric": {"server": f"{self.servers['cric'].url}/api/atlas/pandaqueue/query/?json"},
-            "executable": {"wrapperurl": f"{storage}{WRAPPER}", "replicas": storage + "/replicas/{scope}/{lfn}"},
+            "executable": {
+                "wrapperurl": f"{storage}{WRAPPER}",
+                "queuedata": "",
+                "replicas": storage + "/replicas/{scope}/{lfn}",
+            },
         }
         (self.root / "aCTConfigARC.yaml").write_text(yaml.safe_dump(arc, sort_keys=False))
         (self.root / "aCTConfigAPP.yaml").write_text(yaml.safe_dump(app, sort_keys=False))

@@ -17,7 +17,12 @@ class MannersChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     digest: bool | None = None
+    digests: tuple[str, ...] | None = None
     redirect: bool | None = None
+    redirect_to: str | None = None
+    token: str | None = None
+    propfind: bool | None = None
+    recursive: bool | None = None
     forbidden: tuple[str, ...] | None = None
     read_only: tuple[str, ...] | None = None
 
@@ -58,6 +63,8 @@ class StorageControl:
             change = MannersChange.model_validate_json(await request.read())
         except ValidationError as error:
             return web.json_response({"error": str(error)}, status=400)
-        for name, value in change.model_dump(exclude_none=True).items():
+        for name, value in change.model_dump(exclude_unset=True).items():
+            if value is None and name not in ("redirect_to", "token"):
+                return web.json_response({"error": f"{name}: a value is wanted"}, status=400)
             setattr(self._shelf.manners, name, value)
         return web.json_response(asdict(self._shelf.manners))

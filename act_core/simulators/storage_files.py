@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -77,6 +77,23 @@ class Files:
         del self._held[path]
         self._count(path, -1)
 
+    def delete_tree(self, path: str) -> None:
+        """Everything below a directory. Raises NotThere when nothing is."""
+        below = f"{inside(path)}/".lstrip("/")
+        found = [one for one in self._paths() if one.startswith(below)]
+        if not found:
+            raise NotThere
+        for one in found:
+            self.delete(one)
+
+    def is_directory(self, path: str) -> bool:
+        """Raises NotThere for what is neither that nor a file."""
+        try:
+            self.get(path)
+        except IsDirectory:
+            return True
+        return False
+
     def _count(self, path: str, change: int) -> None:
         for parent in PurePosixPath(path).parents:
             self._directories[str(parent)] = self._directories.get(str(parent), 0) + change
@@ -122,13 +139,13 @@ def inside(path: str) -> str:
     return "/".join(parts)
 
 
-def digest_of(content: bytes, wanted: str) -> str | None:
-    """The `Digest` header for a `Want-Digest` header: the first one supported (q-values are ignored), else None."""
+def digest_of(content: bytes, wanted: str, kinds: Collection[str]) -> str | None:
+    """The `Digest` header for a `Want-Digest` header: the first one of `kinds` (q-values are ignored), else None."""
     for word in wanted.split(","):
         algorithm = word.partition(";")[0].strip().lower()
-        if algorithm == "adler32":
+        if algorithm == "adler32" and algorithm in kinds:
             return f"adler32={adler32(content)}"
-        if algorithm == "md5":
+        if algorithm == "md5" and algorithm in kinds:
             md5 = hashlib.md5(content, usedforsecurity=False).digest()
             return f"md5={base64.b64encode(md5).decode()}"
     return None

@@ -26,7 +26,12 @@ class StorageOptions:
 
 async def serve_storage(options: StorageOptions) -> Simulator:
     """A server that is not started yet; an asynchronous context manager."""
-    manners = Manners(options.digest, options.redirect, options.forbidden, options.read_only)
+    manners = Manners(
+        digest=options.digest,
+        redirect=options.redirect,
+        forbidden=options.forbidden,
+        read_only=options.read_only,
+    )
     shelf = Shelf(Files(options.directory), Inputs(), manners)
     control = StorageControl(shelf).routes()
     return Simulator(shelf.app(), control, tls=options.tls, port=options.port, control_port=options.control_port)

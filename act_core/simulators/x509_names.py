@@ -74,7 +74,7 @@ def subject_hash(name: x509.Name) -> str:
     SHA-1 of the canonical form: no outer SEQUENCE, values as UTF-8, lower case, single spaces; its first four bytes as
     a little-endian number.
     """
-    canonical = b"".join(_der(_SET, b"".join(sorted(_canonical(rdn)))) for rdn in name.rdns)
+    canonical = b"".join(der(_SET, b"".join(sorted(_canonical(rdn)))) for rdn in name.rdns)
     return f"{int.from_bytes(hashlib.sha1(canonical, usedforsecurity=False).digest()[:4], 'little'):08x}"
 
 
@@ -82,12 +82,13 @@ def _canonical(rdn: x509.RelativeDistinguishedName) -> Iterator[bytes]:
     for attribute in rdn:
         text = str(attribute.value).encode()
         value = b" ".join(text.split()).lower()  # bytes.lower() changes ASCII only, as OpenSSL does
-        yield _der(_SEQUENCE, _oid(attribute.oid) + _der(_UTF8_STRING, value))
+        yield der(_SEQUENCE, oid(attribute.oid) + der(_UTF8_STRING, value))
 
 
-def _oid(oid: ObjectIdentifier) -> bytes:
-    first, second, *rest = (int(number) for number in oid.dotted_string.split("."))
-    return _der(0x06, b"".join(_base128(number) for number in (40 * first + second, *rest)))
+def oid(name: ObjectIdentifier) -> bytes:
+    """An object identifier in DER."""
+    first, second, *rest = (int(number) for number in name.dotted_string.split("."))
+    return der(0x06, b"".join(_base128(number) for number in (40 * first + second, *rest)))
 
 
 def _base128(number: int) -> bytes:
@@ -97,7 +98,8 @@ def _base128(number: int) -> bytes:
     return bytes(reversed(digits))
 
 
-def _der(tag: int, content: bytes) -> bytes:
+def der(tag: int, content: bytes) -> bytes:
+    """An element in DER."""
     size = len(content)
     if size < 0x80:
         return bytes((tag, size)) + content

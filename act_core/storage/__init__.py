@@ -1,1 +1,1 @@
-"""Size and checksum of files on grid storage."""
+"""Size and checksum of files on grid storage, and their removal."""

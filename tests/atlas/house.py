@@ -18,7 +18,9 @@ from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.engine.fetch import result_dir
 from act_core.runtime import Counts, Runtime
-from act_core.settings.model import AppSettings, Jobs, Settings, Site, Voms
+from act_core.settings.app_model import AppSettings
+from act_core.settings.model import Jobs, Settings, Site
+from act_core.settings.policy import Clean, Voms
 from act_core.simulators import pilot
 from act_core.simulators.cric_http import QUEUES, Cric
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
@@ -27,6 +29,7 @@ from act_core.simulators.panda import PandaOptions, build_panda
 from act_core.simulators.panda_books import Books
 from act_core.simulators.panda_http import Clock
 from act_core.simulators.panda_jobs import JobOrder, inputs_of
+from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Job, Patience
 from act_core.simulators.pki import TestPki, server_context
 from act_core.simulators.serve import Simulator
@@ -46,7 +49,7 @@ BULK, ACQUIRE = "update_jobs_bulk", "acquire_jobs"
 BOOKED = Booked(
     id=1, version=0, server="s", panda_id=7, attempt_nr=1, queue=QUEUE, label="managed", state=PandaState.STARTING,
     told=None, told_at=None, wanted="starting", refused=0, ce=None, node=None, cores=1, started_at=None, ended_at=None,
-    outputs=None, checks=0, report=None, error=None, job="{}",
+    outputs=None, checks=0, reporter="tower", report=None, error=None, job="{}",
 )  # fmt: skip
 
 
@@ -257,14 +260,16 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(base: Settings, pki: TestPki, root: Path, slots: int = 4) -> AsyncIterator[House]:
-    """Servers that run, and a tower whose settings name them."""
+async def open_house(
+    base: Settings, pki: TestPki, root: Path, slots: int = 4, api: Generation = "v1"
+) -> AsyncIterator[House]:
+    """Servers that run, and a tower whose settings name them; `api`: what PanDA serves."""
     tls = server_context(pki.host, pki.ca_dir)
     proxy = pki.root / "proxy-tower.pem"
     if not proxy.exists():
         pki.proxy("tower", path=proxy)
     shelf, feed = Shelf(Files(), Inputs(), Manners()), Cric(())
-    panda = build_panda(PandaOptions(Patience(adder=timedelta(0))))
+    panda = build_panda(PandaOptions(Patience(adder=timedelta(0)), api=api))
     async with (
         Simulator(shelf.app(), StorageControl(shelf).routes(), tls=tls) as storage,
         Simulator(feed.app(), feed.control(), tls=tls) as cric,
@@ -277,6 +282,7 @@ async def open_house(base: Settings, pki: TestPki, root: Path, slots: int = 4) -
                 "cric": {"server": f"{cric.url}{QUEUES}?json"},
                 "executable": {
                     "wrapperurl": f"{storage.url}{WRAPPER}",
+                    "queuedata": "",
                     "replicas": storage.url + "/replicas/{scope}/{lfn}",
                 },
             }
@@ -286,6 +292,7 @@ async def open_house(base: Settings, pki: TestPki, root: Path, slots: int = 4) -
                 "sites": {CE: Site(kind="local", options={"slots": slots})},
                 "jobs": Jobs(checkinterval="0", checkmintime="0", archiveafter="0"),
                 "voms": Voms(proxypath=proxy, cacertdir=pki.ca_dir),
+                "clean": Clean(keepfailed="0"),
             }
         )
         async with Worker.open(base.model_copy(update={"arc": arc, "app": app})) as rt:

@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from act_core.atlas.bind import bind, due
+from act_core.atlas.bind import attempts_of, bind, due
+from act_core.atlas.cric import Queue
 from act_core.atlas.translate import translate
 from act_core.atlas.wire import PandaJob
 from act_core.db.models import CeJob, Description, PlacementCe
 from act_core.jobspec import JobSpec
+from act_core.simulators.cric_queues import CeDescription
 from act_core.states import CeState, PandaState
 from tests.atlas.house import CE, QUEUE, House, Killed, killed_at
 
@@ -44,6 +46,15 @@ async def test_each_job_gets_one_attempt_at_its_queues_ces(queue: House) -> None
     assert (ces, spec.cores) == ([CE], 2)
     (job_file,) = [file.content for file in spec.uploads if file.name == "pandaJobData.out"]
     assert f"PandaID={numbers[0]}&" in str(job_file)
+
+
+async def test_native_jobs_go_only_to_ces_that_move_data(queue: House) -> None:
+    local = CeDescription(name=CE, endpoint="localhost", flavour="LOCAL-CE")
+    await queue.serve(ces=(CONDOR, local))
+    (number,) = await queue.bound()
+    attempt = await queue.attempt(number)
+    asked = select(PlacementCe.ce).where(PlacementCe.placement_id == attempt.placement_id)
+    assert await queue.rt.read(lambda session: list(session.scalars(asked))) == [CE]
 
 
 @pytest.mark.parametrize("moment", ["UPDATE panda_jobs", "INSERT INTO ce_jobs", "COMMIT"])
@@ -85,8 +96,18 @@ async def test_a_job_that_cannot_be_translated_fails_in_panda_and_blocks_nobody(
     assert "named twice" in str(row.error)
 
 
+CONDOR = CeDescription(name="htc", endpoint="htc.test.example:9619", flavour="HTCONDOR-CE")
+
+
 @pytest.mark.parametrize(
-    ("change", "why"), [({"status": "offline"}, "is offline"), ({"ces": ()}, "has no CE")], ids=["offline", "no CE"]
+    ("change", "why"),
+    [
+        ({"status": "offline"}, "is offline"),
+        ({"ces": ()}, "has no CE"),
+        ({"ces": (CONDOR,)}, "needs an ARC CE, and has only htc.test.example:9619"),
+        ({"fields": {"workflow": "pull"}}, "a pull queue"),
+    ],
+    ids=["offline", "no CE", "no ARC CE", "pull"],
 )
 async def test_jobs_of_a_queue_that_cannot_take_them_any_more_go_back(
     queue: House, change: dict[str, object], why: str
@@ -155,3 +176,8 @@ async def test_the_job_reaches_its_pilot_as_panda_gave_it(queue: House) -> None:
     spec = JobSpec.model_validate_json(await queue.rt.read(lambda session: session.execute(question).scalar_one()))
     (content,) = [file.content for file in spec.uploads if file.name == "pandaJobData.out"]
     assert "jobPars=--name%3DZo%C3%AB%26x%3D1+%2520" in str(content)
+
+
+@pytest.mark.parametrize(("truepilot", "attempts"), [(False, 5), (True, 0)], ids=["native", "its pilot decides itself"])
+def test_who_decides_about_another_attempt(truepilot: bool, attempts: int) -> None:
+    assert attempts_of(Queue(name="Q", schedconfig="Q", truepilot=truepilot), 5) == attempts

@@ -6,7 +6,8 @@ import pytest
 
 from act_core.atlas.cric import LONGEST_WALLTIME, Parsed, Queue, parse_queues
 from act_core.errors import BadInput
-from act_core.settings.model import Cric, PandaSite, Site
+from act_core.settings.app_model import Cric, PandaSite
+from act_core.settings.model import Site
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
 
 ARC = CeDescription(name="arc01", endpoint="https://arc01.test.example:443/arex")
@@ -39,6 +40,22 @@ def ce(**fields: object) -> dict[str, object]:
     return {**listed[0], **fields}
 
 
+TRUE: dict[str, object] = {"copytools": {"rucio": {}}, "acopytools": {"pr": ["rucio"]}}
+CONDOR = {"ce_flavour": "HTCONDOR-CE", "ce_endpoint": "h.example:9619"}
+
+
+@pytest.mark.parametrize("ces", [[ce()], [ce(**CONDOR)], [ce(), ce(**CONDOR)]], ids=["arc", "htcondor", "both"])
+def test_true_pilots_run_at_both_kinds_of_ces(ces: list[dict[str, object]]) -> None:
+    found = queue(TRUE | {"queues": ces})
+    assert (found.served, found.why, found.truepilot) == (True, "", True)
+
+
+def test_a_kind_of_ce_of_which_the_application_knows_nothing() -> None:
+    arc = {"odd": Site(kind="odd", endpoint="https://odd.example")}
+    found = queue(TRUE, site=PandaSite(endpoints=("odd",)), arc=arc)
+    assert (found.served, found.why) == (False, "true pilots run at ARC CEs and HTCondor-CEs, not at odd")
+
+
 def test_a_good_queue() -> None:
     found = queue()
     assert (found.served, found.why, found.push, found.truepilot) == (True, "", True, False)
@@ -52,7 +69,30 @@ def test_a_good_queue() -> None:
     (one,) = found.endpoints
     assert (one.name, one.endpoint, one.kind) == ("arc01.test.example/atlas", ARC.endpoint, "arc-rest")
     assert (one.queue, one.jobmanager, one.maxwalltime) == ("atlas", "slurm", 2880)
+    assert (found.corecount, found.corepower, found.python_version, found.unlimited) == (8, 12.5, "3", False)
     assert Queue.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"corecount": None}, {"cores": 1, "corecount": None}),
+        ({"corecount": -4}, {"cores": 1, "corecount": None}),
+        ({"maxrss": -1}, {"maxrss": None}),
+        ({"corepower": "12.5"}, {"corepower": 12.5}),
+        ({"corepower": 0}, {"corepower": None}),
+        ({"corepower": "inf"}, {"corepower": None}),
+        ({"corepower": "nan"}, {"corepower": None}),
+        ({"corepower": [1]}, {"corepower": None}),
+        ({"python_version": None}, {"python_version": None}),
+        ({"maxtime": 0, "queues": []}, {"unlimited": True, "maxwalltime": LONGEST_WALLTIME}),
+        ({"maxtime": 10**9}, {"unlimited": False, "maxwalltime": LONGEST_WALLTIME}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_a_queue_says_of_its_limits(fields: dict[str, object], said: dict[str, object]) -> None:
+    found = queue(fields).model_dump()
+    assert {key: found[key] for key in said} == said
 
 
 @pytest.mark.parametrize(
@@ -66,7 +106,6 @@ def test_a_good_queue() -> None:
         ({"status": "strange"}, "status 'strange' is not known"),
         ({"status": None}, "status 'unknown' is not known"),
         ({"workflow": "pull"}, "a pull queue"),
-        ({"copytools": {"rucio": {}}, "acopytools": {"pr": ["rucio"]}}, "a true-pilot queue"),
         ({"queues": []}, "no active CE"),
         ({"queues": None}, "no active CE"),
         ({"queues": [ce(ce_state="DISABLED")]}, "no active CE"),

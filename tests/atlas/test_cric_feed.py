@@ -11,7 +11,7 @@ import pytest
 from act_core.atlas.cric import parse_queues
 from act_core.atlas.cric_feed import fetch_cric
 from act_core.errors import ActError, ConfigError, ProtocolError, Transient
-from act_core.settings.model import Cric
+from act_core.settings.app_model import Cric
 from act_core.simulators.cric import CricOptions, serve_cric
 from act_core.simulators.cric_queues import CeDescription, QueueDescription
 from act_core.simulators.faults import FaultRule, Kind

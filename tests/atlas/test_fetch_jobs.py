@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from act_core.atlas import books, fetch_jobs
 from act_core.atlas.cric import Queue
 from act_core.atlas.fetch_jobs import label_for
-from act_core.atlas.panda_client import PandaV1
+from act_core.atlas.panda_v1 import PandaV1
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.errors import Transient
 from act_core.simulators.faults import Kind
@@ -125,7 +125,7 @@ async def test_jobs_of_a_lost_answer_are_not_booked_and_the_others_come_later(qu
 @pytest.mark.parametrize("kind", [Kind.DOWN, Kind.ERROR, Kind.MALFORMED_JSON])
 async def test_trouble_with_panda_is_told_and_ends(queue: House, kind: Kind) -> None:
     numbers = queue.order(2)
-    await queue.fault(queue.panda, kind)
+    await queue.fault(queue.panda, kind, path=ACQUIRE)
     assert await queue.run(FETCH) == {"errors": 1}
     assert (await queue.queue()).trouble
     await queue.panda.faults.remove()

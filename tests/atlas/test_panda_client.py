@@ -10,12 +10,16 @@ from pydantic import SecretStr
 
 from act_core.atlas.final import Ended, final_update
 from act_core.atlas.panda_access import Access, ProxyAccess, TokenAccess
-from act_core.atlas.panda_client import PandaV1, open_panda
+from act_core.atlas.panda_connection import NotSpoken
+from act_core.atlas.panda_server import open_panda
+from act_core.atlas.panda_v1 import PandaV1
 from act_core.atlas.pilot_word import parse_heartbeat
 from act_core.atlas.reports import Attributes, Outcome, Update, Worker
 from act_core.atlas.wire import MalformedJob, PandaJob, encode_for_pilot
 from act_core.errors import ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
-from act_core.settings.model import AppSettings, ArcSettings, Panda, Settings, Voms
+from act_core.settings.app_model import AppSettings, Panda
+from act_core.settings.model import ArcSettings, Settings
+from act_core.settings.policy import Voms
 from act_core.simulators import pilot
 from act_core.simulators.faults import FaultRule, Kind
 from act_core.simulators.panda import PandaOptions, build_panda
@@ -196,7 +200,7 @@ async def test_a_lost_shard_is_for_later_and_the_others_live(house: House) -> No
         ({"kind": Kind.ERROR, "status": 502}, OutcomeUnknown),
         ({"kind": Kind.ERROR, "status": 503}, Transient),
         ({"kind": Kind.ERROR, "status": 403}, CredentialError),
-        ({"kind": Kind.ERROR, "status": 404}, ProtocolError),
+        ({"kind": Kind.ERROR, "status": 404}, NotSpoken),
         ({"kind": Kind.DOWN}, Transient),
     ],
     ids=lambda value: str(value),

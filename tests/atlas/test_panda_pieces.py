@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from act_core.atlas.panda_access import TokenAccess
-from act_core.atlas.panda_client import SHARD, UNHEARD, PandaV1
+from act_core.atlas.panda_client import SHARD, UNHEARD
+from act_core.atlas.panda_v1 import PandaV1
 from act_core.atlas.reports import Outcome, Update, UpdateAnswer
 from act_core.errors import ProtocolError, Transient
-from act_core.settings.model import Panda
+from act_core.settings.app_model import Panda
 
 
 class Picky(PandaV1):

@@ -12,7 +12,7 @@ from act_core.atlas.final import STAGE_OUT_FAILED
 from act_core.atlas.validate import after_check, wanted_of
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
-from act_core.storage.check import Outcome, Verdict
+from act_core.storage.base import Outcome, Verdict
 from tests.atlas.house import BOOKED, House
 
 P = PandaState
@@ -158,7 +158,7 @@ async def test_a_job_that_is_killed_while_storage_is_asked_stays_killed(queue: H
 def test_the_pauses_grow_up_to_an_hour(checks: int, pause: int) -> None:
     files = json.dumps([{"url": "https://se/a", "size": 1, "adler32": "00000001"}])
     row = replace(BOOKED, state=P.TOVALIDATE, outputs=files, checks=checks, report="{}")
-    change = after_check(row, {"https://se/a": Verdict(Outcome.UNREACHABLE)}, NOW, 100)
+    change = after_check(row, dict.fromkeys(wanted_of(row), Verdict(Outcome.UNREACHABLE)), NOW, 100)
     assert (change.to, change.columns["checks"]) == (None, checks + 1)
     assert change.columns["check_due_at"] == NOW + timedelta(seconds=pause)
 
@@ -177,6 +177,6 @@ def test_one_bad_file_counts_more_than_one_that_cannot_be_asked_for() -> None:
     row = replace(
         BOOKED, state=P.TOVALIDATE, outputs=json.dumps(files), report='{"job_id": 7, "job_status": "finished"}'
     )
-    said = {"https://se/a": Verdict(Outcome.UNREACHABLE), "https://se/b": Verdict(Outcome.ABSENT, "no such file")}
-    change = after_check(row, said, NOW, 10)
+    said = (Verdict(Outcome.UNREACHABLE), Verdict(Outcome.ABSENT, "no such file"))
+    change = after_check(row, dict(zip(wanted_of(row), said, strict=True)), NOW, 10)
     assert (change.to, json.loads(change.columns["report"])["job_status"]) == (P.TOREPORT, "failed")

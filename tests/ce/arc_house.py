@@ -14,7 +14,8 @@ from act_core.ce.base import ComputingElement, RemoteId, SubmissionKey, TowerId
 from act_core.ce.registry import open_ce
 from act_core.db.attempts import new_key
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
-from act_core.settings.model import ArcSettings, Settings, Site, Voms
+from act_core.settings.model import ArcSettings, Settings, Site
+from act_core.settings.policy import Voms
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
 from act_core.simulators.arc_wire import Flavour

@@ -1,6 +1,6 @@
-"""Simulated ARC CEs that these tests share."""
+"""Simulated ARC CEs, and control directories of an A-REX, that these tests share."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 from act_core.ce.base import ComputingElement, RemoteId, Seen
 from act_core.simulators.arc_wire import Flavour
 from act_core.simulators.pki import TestPki
+from tests.ce.arc_host import Host
 from tests.ce.arc_house import Builder, House, commit
 
 
@@ -53,3 +54,12 @@ def over(eventually: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[d
         return found
 
     return run
+
+
+@pytest.fixture(params=[False, True], ids=["6.17", "7"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    """A control directory in both layouts."""
+    made = Host(tmp_path, request.param)
+    made.lay_out()
+    yield made
+    made.end()

@@ -193,6 +193,7 @@ def test_what_the_simulated_ce_reads() -> None:
         queue="grid",
         cores=8,
         reruns=2,
+        walltime_s=5400,
     )
 
 

@@ -1,18 +1,26 @@
 """Delegations: one for a credential at a CE, used again, renewed under the same id, made again when forgotten."""
 
+import json
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from cryptography import x509
 
-from act_core.ce.base import Credential
+from act_core.ce.base import Credential, RemoteId
 from act_core.credentials.tls import client_context
 from act_core.errors import ProtocolError, Transient
-from act_core.simulators.pki import TestPki
+from act_core.jobspec import OutputFile
+from act_core.simulators.arc_transfers import StagingOptions
+from act_core.simulators.arc_wire import Flavour
+from act_core.simulators.pki import TestPki, peer_dn, server_context
+from act_core.simulators.serve import Simulator
+from act_core.states import CeState
 from tests.ce.arc_house import ALICE, TRUE, Builder, House, submitted
 
 CREDENTIAL = Credential(Path("unused"), ALICE, datetime.now(UTC))  # a back end reads the file itself
@@ -61,7 +69,7 @@ async def test_what_is_remembered_is_nobody_elses_business(house: House) -> None
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("how", ["by a submission", "by a renewal"])
+@pytest.mark.parametrize("how", ["by a submission", "by a renewal", "before a restart"])
 async def test_a_new_proxy_renews_it_under_the_same_id(house: House, pki: TestPki, tmp_path: Path, how: str) -> None:
     proxy = pki.proxy("alice", timedelta(hours=2), path=tmp_path / "proxy.pem")
     ce = house.client(proxy=proxy)
@@ -71,6 +79,8 @@ async def test_a_new_proxy_renews_it_under_the_same_id(house: House, pki: TestPk
     pki.proxy("alice", timedelta(hours=9), path=proxy)
     if how == "by a submission":
         await submitted(ce, TRUE)
+    elif how == "before a restart":
+        assert set(await ce.restart([RemoteId("unknown")])) == {"unknown"}
     else:
         await ce.renew(CREDENTIAL)
         await ce.renew(CREDENTIAL)
@@ -119,6 +129,81 @@ async def test_a_ce_that_renews_nothing_gets_a_new_one(house: House, pki: TestPk
     await house.fault("error", status=404, reason="No such delegation", action="renew")
     await submitted(ce, TRUE)
     assert len(await _ids(house, pki)) == 2
+
+
+async def test_jobs_of_another_identity_keep_theirs(house: House, pki: TestPki, tmp_path: Path) -> None:
+    """The one of the first identity is renewed again when that is back, also by the next process."""
+    proxy = pki.proxy("alice", timedelta(hours=2), path=tmp_path / "proxy.pem")
+    ce = house.client(proxy=proxy)
+    await submitted(ce, TRUE)
+    (known,) = await _ids(house, pki)
+    before = await _chain(house, pki, known)
+    pki.proxy("bob", timedelta(hours=9), path=proxy)
+    await submitted(ce, TRUE)
+    await ce.renew(CREDENTIAL)
+    assert await _chain(house, pki, known) == before
+    pki.proxy("alice", timedelta(hours=9), path=proxy)
+    await house.client(proxy=proxy).renew(CREDENTIAL)
+    assert await _ids(house, pki) == [known]
+    assert (await _chain(house, pki, known)).not_valid_after_utc > before.not_valid_after_utc + timedelta(hours=6)
+
+
+async def test_what_older_versions_remembered_is_still_known(house: House, pki: TestPki) -> None:
+    await submitted(house.client(), TRUE)
+    (kept,) = (house.state / "delegations").iterdir()
+    (one,) = json.loads(kept.read_text())["held"]
+    del one["kind"]
+    kept.write_text(json.dumps(one))
+    await submitted(house.client(), TRUE)
+    assert len(await _ids(house, pki)) == 1
+
+
+@pytest.mark.parametrize(
+    ("renewed", "state"), [(False, CeState.FAILED), (True, CeState.FINISHED)], ids=["not renewed", "renewed"]
+)
+@pytest.mark.parametrize("flavour", list(Flavour))
+async def test_the_outputs_of_a_job_that_outlives_its_first_proxy(
+    build: Builder,
+    pki: TestPki,
+    tmp_path: Path,
+    over: Callable[..., Any],
+    flavour: Flavour,
+    renewed: bool,
+    state: CeState,
+) -> None:
+    """The job's delegation ends before the CE sends its outputs; the tower that renews it was started meanwhile."""
+    storage = Storage(pki)
+    async with storage.server as shelf:
+        house = await build(flavour, staging=StagingOptions(really=True))
+        proxy = pki.proxy("alice", timedelta(hours=2), path=tmp_path / "proxy.pem")
+        target = OutputFile(name="stdout.txt", target=f"{shelf.url}/out")
+        (job,) = await submitted(house.client(proxy=proxy), TRUE.model_copy(update={"outputs": (target,)}))
+        await house.order("/delegations", {"ahead": 3 * 3600})
+        pki.proxy("alice", timedelta(hours=9), path=proxy)
+        ce = house.client(proxy=proxy)
+        if renewed:
+            await ce.renew(CREDENTIAL)
+        assert (await over(ce, [job]))[job].state is state
+        assert storage.names == (["/out"] if renewed else [])
+        if not renewed:
+            assert "the delegated proxy has expired" in str((await ce.details([job]))[job].error)
+
+
+class Storage:
+    """Takes what comes from a client certificate of the test CA."""
+
+    def __init__(self, pki: TestPki) -> None:
+        self.names: list[str] = []
+        app = web.Application()
+        app.router.add_put("/{path:.*}", self._put)
+        self.server = Simulator(app, tls=server_context(pki.host, pki.ca_dir))
+
+    async def _put(self, request: web.Request) -> web.Response:
+        await request.read()
+        if peer_dn(request) != ALICE:
+            return web.Response(status=403)
+        self.names.append(request.path)
+        return web.Response(status=201)
 
 
 @pytest.mark.parametrize("how", ["by a submission", "by a renewal"])

@@ -87,7 +87,7 @@ async def test_uploads_to_a_job_that_is_gone_and_to_a_ce_in_trouble(house: House
     unknown = RemoteId("0" * 12)
     file = InputFile(name=COMMIT_FILE, content="ok\n")
     answers = await ce.put_inputs({unknown: [file], job: [file]})
-    assert answers == {unknown: Refused(f"{COMMIT_FILE}: 404 Job not found", for_good=True), job: None}
+    assert answers == {unknown: Refused(f"{COMMIT_FILE}: the CE does not know the job", for_good=True), job: None}
     for kind in ("reset_before", "down", "accept_hangup"):
         await house.fault(kind, method="PUT")
         with pytest.raises(Transient):
@@ -191,7 +191,8 @@ async def test_a_job_that_is_gone_and_one_that_left_nothing(build: Builder, tmp_
     assert await _fetch(ce, job, tmp_path / "home") == Fetched(0, 0)
     assert _there(tmp_path / "home") == {}
     await house.fault("error", status=404, reason="Not found", path="/session")
-    assert await _fetch(ce, job, tmp_path / "home") == Fetched(0, 0)  # the job is there, its directory is not
+    assert await _fetch(ce, job, tmp_path / "home") == Fetched(0, 0, bare=True)  # the job is there, its directory not
+    assert await _fetch(ce, job, tmp_path / "home", "diagnose=gmlog/failed") == Fetched(0, 0), "nothing of it is wanted"
     refusal = await _fetch(ce, job, tmp_path / "other", declared=("a",))
     assert refusal == Refused("the payload left no a", for_good=False)  # the directory may come back
     await house.mended()

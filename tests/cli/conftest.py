@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from act_core.cli import main
 from act_core.cli.context import use_files
+from tests.cli.situations import Tables, opened
 from tests.fixtures.databases import Servers
 
 CONFIGURATION = """\
@@ -86,3 +87,11 @@ def act(bare: Act, place: Path, servers: Servers) -> Act:
     """`act` with state tables that are ready and empty."""
     servers.ready("sqlite", place / "state")
     return bare
+
+
+@pytest.fixture
+def situation(servers: Servers, tmp_path: Path) -> Iterator[Tables]:
+    """Tables of a tower with two CEs, at a fixed moment."""
+    made = opened(servers, tmp_path / "state")
+    yield made
+    made.db.close()

@@ -50,8 +50,10 @@ def test_from_bootstrap_to_clean(bare: Act, until_idle: Act, files: list[Path]) 
     assert told.code == 0
     assert "attempt 1: done at here" in told.out
     assert "exit_code    3" in told.out
+    assert act("jobs", "show", good, "--as", "xrsl").out.startswith("&\n(executable=")
+    assert f"<Name>{attempt['key']}</Name>" in act("jobs", "show", good, "--as", "adl").out
 
-    assert act("jobs", "resubmit", bad).out == f"{bad}: resubmit\n"
+    assert act("jobs", "resubmit", bad).out == f"{bad}: a new attempt is to be made\n"
     assert until_idle().code == 0
     attempts = act("jobs", "list", "--attempts", "--json").json
     assert [(row["id"], row["attempt"]) for row in attempts] == [(bad, 2), (bad, 1), (good, 1)]
@@ -75,9 +77,14 @@ def test_what_is_cancelled_before_it_is_sent_never_runs(act: Act, until_idle: Ac
 
 def test_outputs_come_home_again(act: Act, files: list[Path]) -> None:
     (job,) = act("jobs", "add", files[1]).out.split()
-    assert act("jobs", "fetch", job).out == f"{job}: fetch\n"
-    assert act("jobs", "rerun", job).out == f"{job}: rerun\n"
-    assert act("jobs", "fetch", job).out == f"{job}: kept: rerun\n"
+    assert act("jobs", "fetch", job).out == f"{job}: its outputs are to come home\n"
+    assert act("jobs", "rerun", job).out == f"{job}: its CE is to restart it\n"
+    kept = act("jobs", "fetch", job)
+    assert kept.out == (
+        f"{job}: not done: its CE is to restart it, and that goes first; ask again afterwards (`act jobs show`)\n"
+    )
+    assert kept.code == 1
+    assert act("jobs", "fetch", job, "--json").json == {job: "kept: rerun"}
     row = act("jobs", "list", "--json").json[0]
     assert row["wish"] == "torerun"
 
@@ -107,6 +114,7 @@ def test_a_sweep_that_is_given_up_says_so(act: Act, until_idle: Act, place: Path
         pytest.param("jobs list --ce here --ce no", 2, "no CE 'no'; there are here, there", id="list an unknown CE"),
         pytest.param("up --port 99999", 2, "for '--port'", id="a port that is none"),
         pytest.param("simulate arc --port 99999", 2, "for '--port'", id="simulate at a port that is none"),
+        pytest.param("simulate panda --api v2", 2, "for '--api'", id="an API that PanDA never had"),
         pytest.param("simulate cric --queues q --control-port -1", 2, "for '--control-port'", id="a control port"),
         pytest.param("jobs list --state nosuch", 2, "nosuch", id="list by an unknown state"),
         pytest.param("--arc-file state jobs list", 2, "state: is not a regular file", id="a directory for a file"),
@@ -163,7 +171,8 @@ def test_a_tower_is_taken_down_whatever_the_files_say(bare: Act, place: Path) ->
     [
         pytest.param("storage --pki file/pki", "--pki file/pki: no test CA can be there: ", id="storage"),
         pytest.param("panda --pki file/pki", "--pki file/pki: no test CA can be there: ", id="panda"),
-        pytest.param("arc --pki file/pki", "the server cannot be: ", id="arc"),
+        pytest.param("arc --pki file/pki", "--pki file/pki: no test CA can be there: ", id="arc"),
+        pytest.param("arc --run 1 --pki file/pki", "the server cannot be: ", id="arc without jobs"),
         pytest.param("arc --ready-file file/ready", "the server cannot be: ", id="a ready file"),
     ],
 )

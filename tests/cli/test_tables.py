@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from act_core.cli import out
 from act_core.cli.stories import brief
-from act_core.db import ces, wishes
+from act_core.db import ces, queries, wishes
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.bootstrap import tower_id
 from act_core.db.models import Ce, CeJob
@@ -158,8 +158,25 @@ def test_a_lost_job_is_resubmitted_with_force_alone(act: Act, tables: Tables) ->
     refused, granted = sorted(said.out.splitlines())
     assert refused.startswith("a: refused: nobody knows that the lost attempt is dead")
     assert refused.endswith("--force takes that risk")
-    assert granted == "b: resubmit"
+    assert granted == "b: a new attempt is to be made"
     assert act("jobs", "resubmit", "--force", "a", "--json").json == {"a": "resubmit"}
+
+
+def test_a_lost_job_that_is_to_be_cleaned_is_resubmitted_with_force(act: Act, tables: Tables) -> None:
+    """Its application wants it away as soon as it hears of the loss, which a CE that is away may not grant for days."""
+    tables.add("a")
+    tables.job("a", state="lost", ce="here", remote_id="r", request="clean")
+    assert act("jobs", "resubmit", "a").code == 1
+    said = act("jobs", "resubmit", "--force", "a")
+    assert (said.code, said.out) == (0, "a: a new attempt is to be made\n")
+
+
+def test_what_is_not_done_is_no_success(act: Act, tables: Tables) -> None:
+    tables.add("a")
+    tables.job("a", state="failed", ce="here", remote_id="r", request="clean")
+    said = act("jobs", "rerun", "a")
+    assert (said.code, said.err) == (1, "")
+    assert said.out.startswith("a: not done: it is to be removed from its CE, and that goes first")
 
 
 def test_known_jobs_are_steered_and_unknown_ones_told(act: Act, tables: Tables) -> None:
@@ -201,6 +218,31 @@ def test_a_ce_that_rests_says_why_and_until_when(act: Act, tables: Tables) -> No
     assert there == "there local on troubled one hiccup"
     (row, _) = act("ces", "list", "--json").json
     assert (row["health"], row["rests_until"], row["failures"]) == ("resting", f"{until:%Y-%m-%dT%H:%M:%SZ}", 1)
+
+
+def test_a_trouble_of_our_own_is_tried_again_soon_and_ends_with_a_good_answer(act: Act, tables: Tables) -> None:
+    act("ces", "list")
+    policy = Breaker(failures=1, first=timedelta(seconds=30), longest=timedelta(hours=1))
+    for ours, rest in ((True, 30), (True, 30), (False, 120), (True, 30)):
+        until = tables.db.write(ces.went_wrong, "here", "no proxy", policy, tables.now, ours)
+        assert until == tables.now + timedelta(seconds=rest)
+    tables.db.write(ces.went_well, "here", tables.now)
+    row = tables.db.read(queries.ce_row, "here")
+    assert row is not None
+    assert (row.failures, row.own_trouble, row.trouble) == (0, False, None)
+
+
+def test_a_trouble_of_our_own_is_not_the_sites(act: Act, tables: Tables) -> None:
+    act("ces", "list")
+    tables.put(Ce, Ce.name == "here", failures=4, trouble="the proxy /grid/proxy expired", own_trouble=True)
+    said = act("ticket", "here")
+    assert said.err == (
+        "warning: the last error is on our side: the proxy /grid/proxy expired\n"
+        "mend that before you write to the site\n"
+    )
+    assert said.out.startswith("Subject: jobs of ours at here: not asked, for a trouble on our side\n")
+    assert "/grid/proxy" not in said.out
+    assert act("ticket", "here", "--json").json["own_trouble"] == "the proxy /grid/proxy expired"
 
 
 def test_all_that_is_known_of_one_ce(act: Act) -> None:

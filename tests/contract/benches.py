@@ -1,11 +1,5 @@
 """The back ends on the bench, each over a real server or real processes."""
 
-import asyncio
-import contextlib
-import os
-import signal
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,10 +22,11 @@ from act_core.ce.base import (
 from act_core.ce.registry import open_ce
 from act_core.db.attempts import new_key
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
-from act_core.settings.model import ArcSettings, Settings, Site, Voms
+from act_core.settings.model import ArcSettings, Settings, Site
+from act_core.settings.policy import Voms
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
-from act_core.simulators.arc_payload import PayloadJob, PayloadResult
+from act_core.simulators.arc_process import real_payload
 from act_core.simulators.arc_transfers import StagingOptions
 from act_core.simulators.arc_wire import Flavour
 from act_core.simulators.pki import TestPki
@@ -105,6 +100,7 @@ class Help(NamedTuple):
     root: Path
     pki: TestPki
     end_all: Callable[[ComputingElement, Path], Awaitable[None]]
+    servers: Any  # tests/real/real_benches.py: the real ones, started when they are asked for
 
 
 Opened = tuple[ComputingElement, Callable[[], Awaitable[None]]]
@@ -143,48 +139,11 @@ async def _arc(helps: Help, flavour: Flavour, *, late: bool = False) -> AsyncIte
         await ce.close()
 
 
-async def real_payload(job: PayloadJob) -> PayloadResult:
-    """The job's program, run for real; the plain files that it leaves are its files on the CE."""
-    with tempfile.TemporaryDirectory(prefix="act-contract-") as folder:
-        await asyncio.to_thread(_lay_out, Path(folder), job)
-        code = await _run(Path(folder), job)
-        return PayloadResult(code, await asyncio.to_thread(_gather, Path(folder)), wall_s=0.0, memory_kb=1000)
-
-
-def _lay_out(folder: Path, job: PayloadJob) -> None:
-    for name, content in job.inputs.items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if not job.executable.startswith("/"):
-        (folder / job.executable).chmod(0o755)
-
-
-async def _run(folder: Path, job: PayloadJob) -> int:
-    process = _started(folder, job)
-    try:
-        return await asyncio.to_thread(process.wait)
-    finally:  # at once also when the CE ends a killed job, for which it does not wait
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _started(folder: Path, job: PayloadJob) -> subprocess.Popen[bytes]:
-    program = job.executable if job.executable.startswith("/") else f"./{job.executable}"
-    with (folder / job.stdout).open("wb") as out, (folder / job.stderr).open("wb") as err:
-        words = [program, *job.arguments]
-        return subprocess.Popen(words, cwd=folder, stdout=out, stderr=err, start_new_session=True)
-
-
-def _gather(folder: Path) -> dict[str, bytes]:
-    plain = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in plain}
-
-
 BACK_ENDS: dict[str, Callable[[Help], AbstractAsyncContextManager[Opened]]] = {
     "local": _local,
     "arc-rest 6.17": partial(_arc, flavour=Flavour.V6),
     "arc-rest 7": partial(_arc, flavour=Flavour.V7),
     "arc-rest 7, late": partial(_arc, flavour=Flavour.V7, late=True),
 }
+# Over real servers, for tests that are marked `real`: they stand in tests/real/real_benches.py.
+REAL_BACK_ENDS = ("arc-rest 6.17, real", "arc-rest 7, real", "arc-internal 6.17", "arc-internal 7", "htcondor")

@@ -93,3 +93,14 @@ def test_two_processes_enter_the_same_ce_at_once(db: Database) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(enter, range(4)))
     assert _modes(db) == {"a": "on", "b": "on"}
+
+
+def test_what_an_operator_took_in_only_the_configuration_takes_over(db: Database) -> None:
+    db.write(ces.enter_ces, {"a": A}, ces.HAND, NOW)
+    _sync(db, {"a": Site(kind="other", endpoint="elsewhere")}, "cric")
+    _sync(db, {}, "cric")
+    assert [(row.origin, row.kind, row.maxjobs, row.mode) for row in db.read(ces.all_ces)] == [
+        ("hand", "local", 1, "on")
+    ]
+    _sync(db, {"a": B})
+    assert [(row.origin, row.maxjobs) for row in db.read(ces.all_ces)] == [("config", 2)]

@@ -11,9 +11,28 @@ import pytest
 from sqlalchemy import Engine, event, insert, text
 from sqlalchemy.orm import Session
 
-from act_core.db import archive, claims, queries, wishes
+from act_core.db import (
+    archive,
+    backlog,
+    brakes,
+    claims,
+    cleaning,
+    endings,
+    evidence,
+    explaining,
+    filling,
+    orphans,
+    outlook,
+    queries,
+    rules,
+    silence,
+    wishes,
+)
 from act_core.db.attempts import as_attempt, attempts
+from act_core.db.backlog import Gate
+from act_core.db.brakes import Kind
 from act_core.db.models import Ce, CeJob, CeJobArchive, Placement, PlacementCe
+from act_core.db.policy_models import BrakeRow
 from act_core.db.session import Database
 from act_core.decisions import Move
 from act_core.ids import RemoteId, SubmissionKey
@@ -47,6 +66,8 @@ def _row(n: int) -> dict[str, Any]:
         "news": n % 100 == 0,
         "released_at": NOW - timedelta(days=1) if n % 50 == 1 else None,
         "ce_clean_at": None if busy else NOW,
+        "ended_at": None if busy else NOW - timedelta(minutes=n),
+        "wall_s": n,
         "description_id": 1,
         "created": NOW,
         "modified": NOW - timedelta(seconds=n),
@@ -129,16 +150,14 @@ def _settle(session: Session) -> None:
     claims.settle(session, moves, NOW, "test")
 
 
+SHORT = Gate(timedelta(hours=1), timedelta(hours=2))
 KEYS = [SubmissionKey(f"act-tower001-{n:026d}") for n in range(30)]
 IDS = [RemoteId(f"r{n}") for n in range(0, 600, 20)]
 QUESTIONS: dict[str, Callable[[Session], Any]] = {
-    "waiting": lambda s: queries.waiting(s, "ce1", NOW, 100, timedelta(0)),
-    "on_ce": lambda s: queries.on_ce(s, "ce1"),
     "ce_row": lambda s: queries.ce_row(s, "ce1"),
     "specs": lambda s: queries.specs(s, [1, 2]),
     "awaiting_inputs": lambda s: queries.awaiting_inputs(s, "ce1", NOW, 100),
     "in_doubt": lambda s: queries.in_doubt(s, "ce1", NOW, 100),
-    "known_ids": lambda s: queries.known_ids(s, "ce1"),
     "living": lambda s: queries.living(s, "ce1"),
     "living_among": lambda s: queries.living_among(s, "ce1", IDS),
     "to_fetch": lambda s: queries.to_fetch(s, "ce1", NOW, 100),
@@ -149,10 +168,71 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "by_keys": lambda s: queries.by_keys(s, KEYS),
     "with_news": lambda s: queries.with_news(s, "manual", 100),
     "due_ces": lambda s: queries.due_ces(s, "submit", NOW),
+    "due_ces (full)": lambda s: queries.due_ces(s, "submit", NOW, ["ce1", "ce2"]),
     "due_ces (poll)": lambda s: queries.due_ces(s, "sweep-status", NOW),
     "due_ces (fetch)": lambda s: queries.due_ces(s, "fetch-validate", NOW),
     "due_ces (clean)": lambda s: queries.due_ces(s, "clean", NOW),
     "ces_with_jobs": lambda s: queries.ces_with_jobs(s, NOW),
+}
+FILLING: dict[str, Callable[[Session], Any]] = {
+    "filling.locked": lambda s: filling.locked(s, "ce1"),
+    "filling.standing": lambda s: filling.standing(s, "ce1"),
+    "backlog.waiting": lambda s: backlog.waiting(s, "ce1", NOW, 100, timedelta(0)),
+    "backlog.waiting (the first)": lambda s: backlog.waiting(s, "ce1", NOW, 1, timedelta(0), SHORT.shut),
+    "backlog.any_waits": lambda s: backlog.any_waits(s, "ce1", NOW, timedelta(0)),
+    "backlog.waiting (short ones)": lambda s: backlog.waiting(s, "ce1", NOW, 100, timedelta(0), SHORT.passed),
+    "filling.queued_since": lambda s: filling.queued_since(s, "ce1"),
+    "filling.late": lambda s: filling.late(s, NOW, 100),
+    "filling.picked": lambda s: filling.picked(s, [1, 21]),
+    "backlog.shares": lambda s: backlog.shares(s, "ce1"),
+    "backlog.waits_for": lambda s: backlog.waits_for(s, "ce1"),
+    "backlog.sole_shares": lambda s: backlog.sole_shares(s, "ce1", ["ce2"]),
+    "filling.is_empty": lambda s: filling.is_empty(s, "ce1"),
+    "endings.endings": lambda s: endings.endings(s, NOW - timedelta(minutes=2)),
+    "endings.outcomes": lambda s: endings.outcomes(s, [1, 2]),
+}
+EXPLAINING: dict[str, Callable[[Session], Any]] = {
+    "explaining.at_ce": lambda s: explaining.at_ce(s, "ce1"),
+    "explaining.waiting_for": lambda s: explaining.waiting_for(s, "ce1"),
+    "explaining.neighbours": lambda s: explaining.neighbours(s, "ce1", 9),
+    "explaining.ended_badly": lambda s: explaining.ended_badly(s, "ce1", NOW - timedelta(seconds=90), 100),
+    "explaining.stands": lambda s: explaining.stands(s, ["ce1"]),
+    "explaining.missing": lambda s: explaining.missing(s, "ce1"),
+    "explaining.ended_well": lambda s: explaining.ended_well(s, "ce1", NOW - timedelta(seconds=90)),
+}
+ERRORS: dict[str, Callable[[Session], Any]] = {
+    "rules.held_shares": lambda s: rules.held_shares(s, "ce1", NOW),
+    "rules.app_job_ids": lambda s: rules.app_job_ids(s, [1, 21]),
+    "rules.count": lambda s: rules.count(s, [rules.Hit("r", "ce1", 1, 1)], NOW, timedelta(minutes=10)),
+    "cleaning.kept": lambda s: cleaning.kept(s, "ce1", NOW, 3),
+}
+SINCE = NOW - timedelta(minutes=10)
+WEIGHED = brakes.Weighed("ce:ce1", Kind.LOSE, "ce:ce1", 90, 100, 50)
+BRAKE = BrakeRow(scope="ce:ce1", kind="lose", source="ce:ce1", n=90)
+SAFETY: dict[str, Callable[[Session], Any]] = {
+    "brakes.numbers": lambda s: brakes.numbers(s, "ce1", Kind.LOSE, "ce:ce1", ["a", "b"], SINCE, NOW),
+    "brakes.numbers (void)": lambda s: brakes.numbers(s, "ce1", Kind.VOID, "ce:ce1", [], SINCE, NOW),
+    "brakes.engage": lambda s: brakes.engage(s, WEIGHED, timedelta(minutes=10), NOW, {}),
+    "brakes.marked": lambda s: brakes.marked(s, BRAKE),
+    "brakes.struck_since": lambda s: brakes.struck_since(s, BRAKE, SINCE),
+    "evidence.missing": lambda s: evidence.missing(s, "ce1", Kind.LOSE),
+    "evidence.would_move": lambda s: evidence.would_move(s, BRAKE),
+    "orphans.expected": lambda s: orphans.expected(s, "ce1"),
+    "orphans.living": lambda s: orphans.living(s, "ce1"),
+    "orphans.returned": lambda s: orphans.returned(s, KEYS),
+    "orphans.places": lambda s: orphans.places(s, KEYS),
+    "orphans.wait_after_restore": lambda s: orphans.wait_after_restore(s, NOW),
+    "orphans.sight": lambda s: orphans.sight(s, "ce1", {IDS[0]: (KEYS[0], True)}, NOW),
+    "silence.on_ces": lambda s: silence.on_ces(s, ["ce1", "ce2"]),
+    "silence.by_state": lambda s: silence.by_state(s, "ce1"),
+    "silence.there": lambda s: silence.there(s, "ce1", 0, 100),
+    "silence.by_identity": lambda s: silence.by_identity(s, "ce1"),
+    "silence.of_identity": lambda s: silence.of_identity(s, "ce1", 1, 0, 100),
+}
+SAFETY |= {
+    "outlook.outlooks": lambda s: outlook.outlooks(s, "ce1"),
+    "outlook.with_living_jobs": outlook.with_living_jobs,
+    "outlook.told_of": outlook.told_of,
 }
 DEEDS: dict[str, Callable[[Session], Any]] = {
     "settle": _settle,
@@ -169,9 +249,9 @@ def test_every_named_question_is_here() -> None:
     assert {name.partition(" ")[0] for name in QUESTIONS} == {name for name in public if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("name", [*QUESTIONS, *DEEDS])
+@pytest.mark.parametrize("name", [*QUESTIONS, *FILLING, *EXPLAINING, *ERRORS, *SAFETY, *DEEDS])
 def test_no_question_reads_a_big_table_whole(full: Database, name: str) -> None:
-    sent = _sent(full, (QUESTIONS | DEEDS)[name])
+    sent = _sent(full, (QUESTIONS | FILLING | EXPLAINING | ERRORS | SAFETY | DEEDS)[name])
     assert sent, "it sent nothing that could be looked at"
     for statement, parameters in sent:
         scanned = BIG & _scans(full.engine, statement, parameters)
@@ -182,3 +262,12 @@ def test_a_plan_without_an_index_shows(full: Database) -> None:
     """The test of this test."""
     statement = "SELECT id FROM ce_jobs WHERE node = 'x'"
     assert _scans(full.engine, statement, ()) == {"ce_jobs"}
+
+
+def test_the_counts_of_a_ce_come_out_of_an_index_alone(full: Database) -> None:
+    ((statement, parameters),) = _sent(full, lambda s: filling.standing(s, "ce1"))
+    words = "EXPLAIN QUERY PLAN" if full.engine.dialect.name == "sqlite" else "EXPLAIN"
+    with full.engine.connect() as connection:
+        plan = str(connection.exec_driver_sql(f"{words} {statement}", parameters).all())
+    assert "ix_ce_jobs_ce_state_share_priority_cores_asked" in plan
+    assert "COVERING INDEX" in plan or "Using index" in plan.replace("Using index condition", "")

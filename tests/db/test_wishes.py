@@ -7,6 +7,7 @@ import pytest
 
 from act_core.db import wishes
 from act_core.states import Request
+from tests.db.conftest import Rows
 
 ORDER = [Request.FETCH, Request.RERUN, Request.RESUBMIT, Request.CANCEL, Request.CLEAN]  # weakest first
 
@@ -126,3 +127,17 @@ def test_released_once(rows: Any) -> None:
         rows.db.write(wishes.release, "manual", ["a"], rows.now + timedelta(seconds=seconds))
     assert rows.all("a")[0].released_at == rows.now
     assert rows.all("b")[0].released_at is None
+
+
+@pytest.mark.parametrize(("waits", "answer"), [(60, "resubmit"), (-60, "kept: clean")], ids=["it stays", "it goes"])
+def test_of_a_failed_job_that_stays_on_its_ce_all_may_be_wished(rows: Rows, waits: int, answer: str) -> None:
+    rows.add("j")
+    rows.put("j", state="donefailed", request="clean", due_at=rows.now + timedelta(seconds=waits))
+    assert rows.db.write(wishes.wish, "manual", ["j"], Request.RESUBMIT, rows.now) == {"j": answer}
+
+
+def test_by_hand_a_clean_is_due_at_once(rows: Rows) -> None:
+    rows.add("j")
+    rows.put("j", state="donefailed", due_at=None)
+    rows.db.write(wishes.wish, "manual", ["j"], Request.CLEAN, rows.now)
+    assert rows.pick("j")["j"].due_at == rows.now

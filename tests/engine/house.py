@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from act_core.ce.base import (
+    Accepted,
     ComputingElement,
     Facts,
     Fetched,
@@ -36,13 +37,14 @@ PATIENCE = timedelta(seconds=30)  # of a submission
 
 
 class SlowCe(FakeCe):
-    """`held`: transfers that wait. `trouble`, `dark`: what a job's transfers, its documents raise."""
+    """`held`: transfers that wait. `trouble`, `dark`: what transfers, documents of a job raise; `said`: its words."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.held: dict[RemoteId, asyncio.Event] = {}
         self.trouble: dict[RemoteId, Exception] = {}
         self.dark: dict[RemoteId, Exception] = {}
+        self.said: dict[RemoteId, Facts] = {}
         self.begun: list[RemoteId] = []
         self.nameless: dict[RemoteId, datetime] = {}
 
@@ -69,7 +71,14 @@ class SlowCe(FakeCe):
         for one in ids:
             if one in self.dark:
                 raise self.dark[one]
-        return await super().details(ids)
+        return {one: self.said.get(one, facts) for one, facts in (await super().details(ids)).items()}
+
+    async def restart(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
+        released = [one for one in ids if one in self.world.jobs and self.world.jobs[one].state == "HELD"]
+        for one in released:
+            self.world.jobs[one].state = "QUEUING"
+        others = await super().restart([one for one in ids if one not in released])
+        return {**others, **dict.fromkeys(released, Accepted())}
 
 
 class House(Runtime):
@@ -119,6 +128,12 @@ class House(Runtime):
     async def rows(self) -> list[CeJob]:
         return await self.read(lambda session: list(session.scalars(select(CeJob).order_by(CeJob.id))))
 
+    def tell(self, job: RemoteId, native: str, **facts: Any) -> None:
+        """The CE's own word for a job from now on, and what its document says."""
+        self.end.world.jobs[job].state = native
+        if facts:
+            self.end.said[job] = Facts(**facts)
+
     async def states(self) -> dict[str, str]:
         """States by remote id."""
         return {str(row.remote_id): row.state for row in await self.rows()}
@@ -127,6 +142,12 @@ class House(Runtime):
 _NATIVE = {
     CeState.SUBMITTED: "PREPARING",
     CeState.RUNNING: "RUNNING",
+    CeState.HOLDING: "HELD",
     CeState.FINISHED: "FINISHED",
     CeState.FAILED: "FAILED",
 }
+
+
+def new(name: str, *ces: str, **spec: Any) -> NewJob:
+    """A job of the application `manual` that may go to these CEs."""
+    return NewJob("manual", name, JobSpec(name=name, executable="x", **spec), frozenset(ces or (CE,)), 3)

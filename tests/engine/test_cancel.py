@@ -14,13 +14,14 @@ from act_core.states import LIVING, CeState, Request
 Make = Callable[..., Attempt]
 S, R = CeState, Request
 PATIENCE = timedelta(hours=1)
+ABSENCE = timedelta(hours=2)
 KILLING = [R.CANCEL, R.CLEAN, R.RESUBMIT]
 
 
 @pytest.mark.parametrize("wish", KILLING)
 @pytest.mark.parametrize("state", sorted(LIVING - {S.CANCELLING}))
 def test_accepted_means_wait_for_the_end(attempt: Make, now: datetime, state: CeState, wish: Request) -> None:
-    decision = after_cancel(attempt(state, request=wish), Accepted(), now, PATIENCE)
+    decision = after_cancel(attempt(state, request=wish), Accepted(), now, PATIENCE, ABSENCE)
     assert isinstance(decision, Move)
     assert decision.to is S.CANCELLING
     assert decision.columns["due_at"] == now + PATIENCE  # then the kill is sent again
@@ -28,27 +29,39 @@ def test_accepted_means_wait_for_the_end(attempt: Make, now: datetime, state: Ce
 
 
 def test_accepted_again(attempt: Make, now: datetime) -> None:
-    decision = after_cancel(attempt(S.CANCELLING, request=R.CANCEL), Accepted(), now, PATIENCE)
+    decision = after_cancel(attempt(S.CANCELLING, request=R.CANCEL), Accepted(), now, PATIENCE, ABSENCE)
     assert isinstance(decision, Stay)
     assert decision.columns == {"due_at": now + PATIENCE}
 
 
-@pytest.mark.parametrize("state", sorted(LIVING))
 @pytest.mark.parametrize("wish", KILLING)
-def test_gone_is_dead(attempt: Make, now: datetime, state: CeState, wish: Request) -> None:
-    decision = after_cancel(attempt(state, request=wish), Gone(), now, PATIENCE)
+def test_gone_after_a_kill_that_was_accepted_is_dead(attempt: Make, now: datetime, wish: Request) -> None:
+    decision = after_cancel(attempt(S.CANCELLING, request=wish), Gone(), now, PATIENCE, ABSENCE)
     assert isinstance(decision, Move)
     assert decision.to is S.CANCELLED
     assert decision.wish_done is (wish is R.CANCEL)
 
 
+@pytest.mark.parametrize("state", sorted(LIVING - {S.CANCELLING}))
+@pytest.mark.parametrize("wish", KILLING)
+def test_gone_at_the_first_kill_is_one_witness(attempt: Make, now: datetime, state: CeState, wish: Request) -> None:
+    """It may run on unseen: the kill is sent again, and the poll counts for how long nobody has seen the job."""
+    again = now + ABSENCE / 4
+    first = after_cancel(attempt(state, request=wish), Gone(), now, PATIENCE, ABSENCE)
+    assert first == Stay({"absent_since": now, "due_at": again})
+    missed = attempt(state, request=wish, absent_since=now - 2 * ABSENCE, due_at=now)
+    assert after_cancel(missed, Gone(), now, PATIENCE, ABSENCE) == Stay({"due_at": again})
+
+
 def test_refused_is_asked_again(attempt: Make, now: datetime) -> None:
-    decision = after_cancel(attempt(S.RUNNING, request=R.CANCEL, tries=1), Refused("no", for_good=True), now, PATIENCE)
+    decision = after_cancel(
+        attempt(S.RUNNING, request=R.CANCEL, tries=1), Refused("no", for_good=True), now, PATIENCE, ABSENCE
+    )
     assert decision == Stay({"due_at": now + timedelta(seconds=30), "tries": 2, "error": "no"})
 
 
 def test_no_answer_moves_nothing(attempt: Make, now: datetime) -> None:
-    assert after_cancel(attempt(S.RUNNING, request=R.CANCEL), None, now, PATIENCE) is None
+    assert after_cancel(attempt(S.RUNNING, request=R.CANCEL), None, now, PATIENCE, ABSENCE) is None
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from act_core.ce.base import RemoteId
+from act_core.ce.base import RemoteId, SubmissionKey
 from act_core.db.attempts import Attempt
 from act_core.decisions import Move, Stay
 from act_core.engine.reconcile import after_listing, reconcile
 from act_core.states import CeState
 from tests.engine.house import CE, House
+from tests.walk.fake_ce import RemoteJob
 
 Make = Callable[..., Attempt]
 GRACE = timedelta(seconds=60)
@@ -24,7 +25,7 @@ def test_found_is_adopted_and_gets_its_inputs(attempt: Make, now: datetime, comp
     decision = after_listing(doubtful, RemoteId("r1"), complete, now, GRACE)
     assert isinstance(decision, Move)
     assert decision.to is CeState.SUBMITTED
-    assert decision.columns == {"remote_id": "r1", "due_at": now}
+    assert decision.columns == {"remote_id": "r1", "due_at": now, "absent_since": None}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,20 @@ async def test_a_ce_that_loses_every_submission_gets_them_ever_more_slowly(house
             await house.sent()
     assert all(later > sooner * 1.5 for sooner, later in pairwise(pauses))
     assert len(await house.rows()) == 5
+
+
+async def test_what_was_missed_once_and_found_is_not_missed_any_more(house: House) -> None:
+    """A mark that stays would count for the brake, and would be the whole patience of the job's first 404."""
+    await house.jobs(1, CeState.SUBMITTING)
+    house.ahead += timedelta(minutes=1)
+    await reconcile(house, CE)
+    (row,) = await house.rows()
+    assert row.absent_since is not None
+    house.end.world.jobs[RemoteId("r1")] = RemoteJob(SubmissionKey(row.submission_key), "j0", house.now())
+    house.ahead += timedelta(minutes=1)
+    await reconcile(house, CE)
+    (row,) = await house.rows()
+    assert (row.state, row.absent_since) == ("submitted", None)
 
 
 @pytest.mark.parametrize(

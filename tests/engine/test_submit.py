@@ -8,12 +8,13 @@ import pytest
 from act_core.ce.base import OutcomeLost, Refused, RemoteId, Traits
 from act_core.db.attempts import Attempt
 from act_core.decisions import Move, Stay
+from act_core.engine.identity import Identity
 from act_core.engine.submit import after_inputs, after_submit, intent, to_upload
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
 from act_core.states import CeState, Request
 
 Make = Callable[..., Attempt]
-SECOND = timedelta(seconds=1)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,17 @@ def test_the_intent_names_ce_and_deadline_and_forgets_an_earlier_absence(attempt
         "due_at": deadline,
         "absent_since": None,
         "tries": 2,
+        "credential_id": None,
+        "proxy_until": None,
     }
+
+
+def test_the_intent_says_as_whom_and_how_long_the_jobs_proxy_lasts(attempt: Make, now: datetime) -> None:
+    shown = Identity(7, "/CN=robot", now + 96 * HOUR, now + 84 * HOUR)
+    for copied, until in ((False, None), (True, now + 84 * HOUR)):
+        job = attempt(CeState.TOSUBMIT, proxy_copy=copied)
+        decision = intent(job, "ce1", now, timedelta(seconds=30), shown)
+        assert (decision.columns["credential_id"], decision.columns["proxy_until"]) == (7, until)
 
 
 def test_accepted(attempt: Make, now: datetime) -> None:

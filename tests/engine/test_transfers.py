@@ -5,13 +5,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from act_core.db import queries, wishes
+from act_core.db import modes, queries, wishes
+from act_core.db.models import CeJob
+from act_core.db.modes import OPERATOR, Mode, Wanted
 from act_core.engine import transfers
 from act_core.engine.fetch import PAUSE_OF_THE_DISK, fetch
 from act_core.engine.submit import send_inputs
 from act_core.engine.transfers import CLAIM, with_transfers
-from act_core.errors import ActError, CredentialError, DiskError, Transient
+from act_core.errors import ActError, ConfigError, CredentialError, DiskError, Transient
 from act_core.runtime import Runtime
 from act_core.stages import Tower, due_in, sweep
 from act_core.states import CeState, Request
@@ -81,6 +84,32 @@ async def test_what_ends_later_is_settled_by_a_later_round(
     await step(house, CE)
     assert await _over(house) == 5
     assert await due_in(STAGE[step])(house) == []
+
+
+@pytest.mark.parametrize(("step", "state"), STEPS)
+async def test_what_ends_at_a_ce_that_is_offline_by_then_is_settled_and_draws_nothing_after_it(
+    house: House, step: Step, state: CeState, eventually: Callable[..., Awaitable[Any]]
+) -> None:
+    _job, event = await _hold(house, step, state)
+    await house.write(modes.set_mode, CE, Wanted(Mode.OFFLINE, OPERATOR), house.now())
+    again = next(row.id for row in await house.rows() if row.state == "done" or row.inputs_sent_at is not None)
+    anew: dict[str, Any] = {"state": state.value, "inputs_sent_at": None, "due_at": house.now(), "request": None}
+    await house.write(lambda s: s.execute(update(CeJob).where(CeJob.id == again).values(**anew)) and None)
+    tower, begun, over = Tower(house, apps=()), len(house.end.begun), await _over(house)
+    assert await tower.due(STAGE[step]) == []
+    event.set()
+
+    async def due() -> bool:
+        return bool(await with_transfers(house, STAGE[step]))
+
+    await eventually(due, "the end of the transfer")
+    await sweep(tower, STAGE[step])
+    assert await _over(house) == over + 2  # with the one that shared its call
+    assert len(house.end.begun) == begun  # nobody asks the CE for the other one
+    assert await tower.due(STAGE[step]) == []
+    await house.write(modes.back_on, CE, "", None, house.now())
+    await sweep(tower, STAGE[step])
+    assert len(house.end.begun) == begun + 1
 
 
 @pytest.mark.parametrize(("step", "state"), STEPS)
@@ -171,19 +200,21 @@ async def test_without_an_answer_no_try_is_counted_and_the_others_are_settled(
 
 
 @pytest.mark.parametrize(
-    ("trouble", "failures"),
+    ("trouble", "failures", "ours"),
     [
-        pytest.param(DiskError("full"), 0, id="a disk of ours"),
-        pytest.param(Transient("away"), 1, id="the CE"),
+        pytest.param(DiskError("full"), 0, False, id="a disk of ours"),
+        pytest.param(Transient("away"), 1, False, id="the CE"),
+        pytest.param(CredentialError("old"), 1, True, id="a credential of ours"),
+        pytest.param(ConfigError("odd"), 1, True, id="our configuration"),
     ],
 )
-async def test_whom_the_breaker_hears_of(house: House, trouble: ActError, failures: int) -> None:
+async def test_whom_the_breaker_hears_of(house: House, trouble: ActError, failures: int, ours: bool) -> None:
     (job,) = await house.jobs(1, S.FINISHED)
     house.end.trouble[job] = trouble
     assert await sweep(Tower(house, apps=()), "fetch-validate", [CE]) == {"errors": 1}
     row = await house.read(queries.ce_row, CE)
     assert row is not None
-    assert row.failures == failures
+    assert (row.failures, row.own_trouble) == (failures, ours)
 
 
 async def test_a_full_disk_gets_a_pause(house: House) -> None:

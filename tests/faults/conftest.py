@@ -1,6 +1,7 @@
 """Towers over simulated ARC CEs, as these tests need them."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.jobspec import JobSpec
 from act_core.runtime import Runtime
-from act_core.settings.model import Breaker, Jobs, Settings, Site, Voms
+from act_core.settings.model import Breaker, Jobs, Settings, Site
+from act_core.settings.policy import Clean, Voms
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
 from act_core.simulators.pki import TestPki
@@ -23,7 +25,7 @@ class Grid:
     def __init__(self, root: Path) -> None:
         self.pki = TestPki(root / "pki")
         self.witness = root / "witness.jsonl"
-        self.proxy = self.pki.proxy("alice")
+        self.proxy = self.pki.proxy("alice", timedelta(hours=96))
         self.ces: dict[str, Simulator] = {}
 
     async def add(self, name: str, **pace: Any) -> Simulator:
@@ -40,7 +42,9 @@ class Grid:
         jobs = Jobs(checkinterval="0", checkmintime="0", senddeadline="2 s", grace="0", archiveafter="0")
         voms = Voms(proxypath=self.proxy, cacertdir=self.pki.ca_dir)
         breaker = Breaker(failures=1, first="10 min")
-        arc = base.arc.model_copy(update={"sites": sites, "jobs": jobs, "voms": voms, "breaker": breaker})
+        clean = Clean(keepfailed="0")
+        parts = {"sites": sites, "jobs": jobs, "voms": voms, "breaker": breaker, "clean": clean}
+        arc = base.arc.model_copy(update=parts)
         return base.model_copy(update={"arc": arc, "state_dir": state_dir})
 
     async def control(self, name: str, path: str, body: object = None) -> Any:

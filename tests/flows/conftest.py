@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,7 +36,9 @@ from flows.supervise import Supervisor, free_port, healthy, prepare
 
 UP_S, COMMAND_S = 120.0, 120.0
 SOONER = {
-    f"PREFECT_SERVER_SERVICES_{service}_FLUSH_INTERVAL": "0.2" for service in ("TASK_RUN_RECORDER", "EVENT_PERSISTER")
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
+    # each task run at once; its interval is cut to whole seconds, and with 0 of them the server does nothing else
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "1",
 }
 
 
@@ -120,7 +123,7 @@ class Grid:
             "sites": {"one": local, "two": local, "broken": broken},
             "jobs": {"checkinterval": 0, "checkmintime": 0, "archiveafter": 0},
             "breaker": {"failures": 2, "first": "10 min"},
-            "voms": {"proxypath": str(pki.proxy("alice")), "cacertdir": str(pki.ca_dir)},
+            "voms": {"proxypath": str(pki.proxy("alice", timedelta(hours=96))), "cacertdir": str(pki.ca_dir)},
             "prefect": {"pause": 0.05},
         }
         (root / "arc.yaml").write_text(yaml.safe_dump(arc))

@@ -17,7 +17,7 @@ from act_core.db.session import Database
 from act_core.errors import ActError, ConfigError, Transient
 from act_core.processes import lives, process_start
 from act_core.settings import Settings, load_settings
-from act_core.settings.model import Modules
+from act_core.settings.app_model import Modules
 from flows import keeper, supervise
 from flows.environment import client_environment, password, password_file, server_environment
 from flows.supervise import Child, Supervisor, free_port, healthy, prepare, standing, state_file, take_down
@@ -154,6 +154,7 @@ def test_a_restored_database_is_told(settings: Settings) -> None:
     said.clear()
     prepare(settings, said.append)
     assert said[0] == "the database is older than this directory (generation 3 after 9): was it restored?"
+    assert said[1] == "0 jobs that wait are sent in 45 min, when the CEs' lists have been read"
 
 
 def test_nobody_is_healthy_where_nobody_listens() -> None:

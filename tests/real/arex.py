@@ -20,6 +20,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from arex_account import give, home_of, inside_as
 from arex_config import configuration, lay_out
 from arex_install import CannotInstall, how_to, inside, installed, root_of
 from arex_processes import KEPT, end_processes, guard, hold, processes, sweep, tag
@@ -38,10 +39,11 @@ class Arex:
     """One CE of ARC "6" or "7". Raises CannotInstall unless `arex_install` was called before.
 
     `port` 0: a free one, chosen anew at each start. `info_period`: of the information provider, in seconds. Its
-    directory, `home`, lives from one start to the next, so that logs can be read after the end.
+    directory, `home`, lives from one start to the next, so that logs can be read after the end. `account`: what it
+    runs as; then its directory has the same path inside and outside.
     """
 
-    def __init__(self, version: str, port: int = 0, info_period: int = 5, name: str = "") -> None:
+    def __init__(self, version: str, port: int = 0, info_period: int = 5, name: str = "", account: str = "") -> None:
         found = installed(version)
         if found is None:
             raise CannotInstall(f"ARC {version} is not installed: {how_to(version)}")
@@ -51,6 +53,10 @@ class Arex:
         self.root = root_of(version)
         self.inner = f"/srv/act-{self.name}"  # the same directory, seen from inside
         self.home = self.root / self.inner.removeprefix("/")
+        self.account = account
+        if account:
+            self.home = home_of(self.name)
+            self.inner = str(self.home)
         self.ca_dir = self.home / "pki" / "certificates"
         self.proxies = {user: self.home / f"proxy-{user}.pem" for user in USERS}
         self.control_dir, self.session_dir = self.home / "control", self.home / "session"
@@ -74,7 +80,7 @@ class Arex:
         if os.geteuid() != 0:
             raise CannotInstall("needs root: A-REX runs in a chroot and changes to the account of a job")
         with guard(self.root):
-            sweep(self.root, self.name)
+            sweep(self.home.parent, self.name)
             self._held = hold(self.home)
         try:
             self._start()
@@ -114,6 +120,8 @@ class Arex:
         group = ("openssl", "genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048")
         made = subprocess.run(inside(self.root, *group), capture_output=True, timeout=60, check=True)
         (self.control_dir / "dhparam.pem").write_bytes(made.stdout)
+        if self.account:
+            give(self.home, self.account)
         for daemon in DAEMONS:
             self._run_daemon(daemon)
         self._wait()
@@ -123,7 +131,8 @@ class Arex:
             *("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", f"TMPDIR={self.inner}/tmp", tag(self.home)),
             *(f"ARC_LOCATION={self.inner}/arc", f"ARC_CONFIG={self.inner}/arc.conf"),
         ]
-        command = inside(self.root, "env", "-i", *environment, "bash", f"{self.inner}/run/{name}-start")
+        words = ("env", "-i", *environment, "bash", f"{self.inner}/run/{name}-start")
+        command = inside_as(self.root, self.account, *words) if self.account else inside(self.root, *words)
         with (self.home / "log/start.log").open("ab") as log:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=START_S, check=False
@@ -215,10 +224,11 @@ def main() -> int:
     parser.add_argument("--version", required=True, choices=("6", "7"))
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--info-period", type=int, default=5, metavar="SECONDS", help="of the information provider")
+    parser.add_argument("--account", default="", help="that it runs as, such as nobody; default: root")
     parser.add_argument("--json", action="store_true", help="for programs")
     wanted = parser.parse_args()
     try:
-        arex = Arex(wanted.version, wanted.port, wanted.info_period, BY_HAND)
+        arex = Arex(wanted.version, wanted.port, wanted.info_period, BY_HAND, wanted.account)
         with contextlib.suppress(OSError, ValueError, KeyError):
             arex.port = int(json.loads((arex.home / KEPT).read_text(encoding="utf-8"))["port"])
         facts = _act(wanted.verb, arex)

@@ -1,70 +1,40 @@
 """Install a real A-REX once, in a Debian chroot outside the clone: `python tests/real/arex_install.py 6 7`.
 
-6: ARC 6.17 of Debian 12; 7: ARC 7 of Debian 13. Of the host only the package debootstrap is asked for. Needs root,
-Debian (or a relative) and its package mirror, which apt knows. A call that was interrupted goes on where it ended.
+6: ARC 6.17 of Debian 12; 7: ARC 7 of Debian 13. What it needs of the host: `chroots`.
 
 Exit code 0: it is there; 1: it is not, and why; 2: wrong usage.
 """
 
 import argparse
-import fcntl
 import json
-import os
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+
+from chroots import CannotInstall, Chroot, Installed, inside, say
+
+__all__ = ["SUITES", "CannotInstall", "how_to", "inside", "install", "installed", "root_of"]
 
 SUITES = {"6": "bookworm", "7": "trixie"}
 # time: with it, and without cgroups, a job's usage is measured
 PACKAGES = ("nordugrid-arc-arex", "openssl", "procps", "hostname", "time")
-APT = ("apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300")
-TRIES, PAUSE_S, DEADLINE_S = 4, 10.0, 1200.0
-LOCK_S = 2 * DEADLINE_S
-BASE = ".act-base"  # debootstrap came to its end
-READY = ".act-ready.json"
+# what makes proxies with VOMS attributes: arcproxy, and a voms-proxy-init that works (Debian 12's writes none)
+PROGRAMS = {"6": ("nordugrid-arc-client",), "7": ("voms-clients",)}
 
 
-class CannotInstall(Exception):
-    """With the reason, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A chroot with A-REX in it. `release`: of the package, such as 6.17.0-3."""
-
-    version: str
-    release: str
-    suite: str
-    root: str
-    packages: tuple[str, ...]
-
-
-def cache() -> Path:
-    """Where servers are kept: $ACT_REAL_CACHE, else act-flows/real in the user's cache directory."""
-    if given := os.environ.get("ACT_REAL_CACHE"):
-        return Path(given).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "act-flows" / "real"
+def _chroot(version: str) -> Chroot:
+    suite = SUITES[version]
+    packages = (*PACKAGES, *PROGRAMS[version])
+    return Chroot(f"ARC {version}", version, suite, suite, packages, probe="usr/share/arc/arc-arex-start")
 
 
 def root_of(version: str) -> Path:
-    return cache() / SUITES[version]
+    return _chroot(version).root
 
 
 def installed(version: str) -> Installed | None:
     """What was installed; None: nothing, or not to the end, or without a package that is wanted by now."""
-    root = root_of(version)
-    try:
-        read = json.loads((root / READY).read_text(encoding="utf-8"))
-        found = Installed(**{**read, "packages": tuple(read["packages"]), "root": str(root)})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return found if found.packages == PACKAGES and (root / "usr/share/arc/arc-arex-start").exists() else None
+    return _chroot(version).installed()
 
 
 def how_to(version: str) -> str:
@@ -72,154 +42,8 @@ def how_to(version: str) -> str:
 
 
 def install(version: str) -> Installed:
-    """Make the chroot unless it is there. It appears under its name only when it is complete. Raises CannotInstall."""
-    if found := installed(version):
-        return found
-    if os.geteuid() != 0:
-        raise CannotInstall("needs root: a chroot is made and entered")
-    if shutil.which("apt-get") is None:
-        raise CannotInstall("needs Debian or a relative: there is no apt-get")
-    with _locked(version):
-        return installed(version) or _install(version)
-
-
-def inside(root: Path, *command: str) -> list[str]:
-    """A command in the chroot, with a /proc of its own where the machine allows that."""
-    probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, timeout=30, check=False)
-    if probe.returncode != 0:
-        return ["chroot", str(root), *command]
-    script = 'mount -t proc proc "$0/proc" 2>/dev/null; exec chroot "$0" "$@"'
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(root), *command]
-
-
-def _install(version: str) -> Installed:
-    suite, root = SUITES[version], root_of(version)
-    fresh, log = root.with_name(f"{suite}.new"), cache() / f"{suite}.log"
-    log.unlink(missing_ok=True)
-    at = root if (root / BASE).exists() else fresh  # a complete one may lack a package
-    if not (at / BASE).exists():
-        _need_debootstrap(log)
-        _say(f"ARC {version}: making a {suite} chroot in {root} (about a minute)")
-        _retried("debootstrap", lambda: _bootstrap(suite, at, log))
-    _say(f"ARC {version}: installing the packages")
-    _add_packages(at, log)
-    made = Installed(version, _release(at), suite, str(root), PACKAGES)
-    draft = at / f"{READY}.new"
-    draft.write_text(json.dumps(asdict(made)), encoding="utf-8")
-    draft.replace(at / READY)
-    if at != root:
-        shutil.rmtree(root, ignore_errors=True)
-        at.rename(root)
-    return made
-
-
-def _need_debootstrap(log: Path) -> None:
-    if shutil.which("debootstrap") is None:
-        _say("installing debootstrap")
-        _retried("apt-get update", lambda: _run([*APT, "update"], log))
-        _retried("apt-get install", lambda: _run([*APT, "install", "--no-install-recommends", "debootstrap"], log))
-
-
-def _bootstrap(suite: str, at: Path, log: Path) -> None:
-    """The base system. Downloads are kept until it is complete, so that another attempt goes on from there."""
-    packages = cache() / f"{suite}.packages"
-    packages.mkdir(exist_ok=True)
-    shutil.rmtree(at, ignore_errors=True)
-    options = ("--variant=minbase", "--force-check-gpg", f"--cache-dir={packages}")
-    _run(["debootstrap", *options, suite, str(at), _mirror()], log)
-    (at / BASE).touch()
-    shutil.rmtree(packages)
-
-
-def _add_packages(at: Path, log: Path) -> None:
-    policy = at / "usr/sbin/policy-rc.d"  # packages must not start services: we start our own
-    policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
-    policy.chmod(0o755)
-    for file in ("hosts", "resolv.conf"):  # the packages' scripts want to resolve this machine's name
-        shutil.copyfile(Path("/etc") / file, at / "etc" / file)
-    _run(inside(at, "dpkg", "--configure", "-a"), log)  # after an interruption
-    _retried("apt-get update", lambda: _run(inside(at, *APT, "update"), log))
-    command = (*APT, "install", "--no-install-recommends", *PACKAGES)
-    _retried("apt-get install", lambda: _run(inside(at, *command), log))
-    _run(inside(at, *APT, "clean"), log)
-
-
-def _mirror() -> str:
-    """The package mirror that this machine's apt uses."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
-    listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
-    found = [line for line in listed.splitlines() if line.rstrip("/").endswith("/debian")]
-    if not found:
-        raise CannotInstall("apt knows no Debian mirror: `apt-get update` first, on a Debian system")
-    return found[0]
-
-
-def _release(root: Path) -> str:
-    """The version of the package, from dpkg's own file."""
-    lines = iter((root / "var/lib/dpkg/status").read_text(encoding="utf-8", errors="replace").splitlines())
-    for line in lines:
-        if line == "Package: nordugrid-arc-arex":
-            return next(line for line in lines if line.startswith("Version: ")).removeprefix("Version: ")
-    raise CannotInstall("nordugrid-arc-arex is not there after its installation")
-
-
-def _run(command: Sequence[str], log: Path) -> None:
-    """Raises CannotInstall with the last words of the command."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-    with log.open("ab") as out:
-        try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, timeout=DEADLINE_S,
-                check=False,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as err:
-            raise CannotInstall(f"{command[0]}: {err}") from err
-    if done.returncode != 0:
-        words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-        raise CannotInstall(f"exit code {done.returncode}: {' / '.join(words)} (see {log})")
-
-
-def _retried(what: str, act: Callable[[], None]) -> None:
-    for attempt in range(1, TRIES):
-        try:
-            act()
-        except CannotInstall as err:
-            pause = PAUSE_S * 2 ** (attempt - 1)
-            _say(f"{what}: {err}; again in {pause:.0f} s ({attempt} of {TRIES} tries)")
-            time.sleep(pause)
-        else:
-            return
-    act()
-
-
-@contextmanager
-def _locked(version: str) -> Iterator[None]:
-    """One installation of a version at a time. The lock ends with its holder."""
-    cache().mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + LOCK_S
-    with (cache() / f".{SUITES[version]}.lock").open("w") as file:
-        told = False
-        while not _taken(file.fileno()):
-            if not told:
-                _say(f"ARC {version}: another installation is under way; waiting for it")
-                told = True
-            if time.monotonic() > end:
-                raise CannotInstall(f"another installation holds {file.name} for too long")
-            time.sleep(0.5)
-        yield
-
-
-def _taken(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _say(words: str) -> None:
-    sys.stderr.write(f"arex_install: {words}\n")
-    sys.stderr.flush()
+    """Make the chroot unless it is there. Raises CannotInstall."""
+    return _chroot(version).install()
 
 
 def main() -> int:
@@ -234,7 +58,7 @@ def main() -> int:
             found[version] = installed(version) if wanted.check else install(version)
         except CannotInstall as err:
             found[version] = None
-            _say(f"ARC {version}: {err}")
+            say(f"ARC {version}: {err}")
     if wanted.json:
         told = {version: asdict(one) if one else None for version, one in found.items()}
         sys.stdout.write(json.dumps(told) + "\n")

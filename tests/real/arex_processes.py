@@ -21,12 +21,12 @@ def tag(home: Path) -> str:
 
 def processes(home: Path) -> set[int]:
     """Those with the tag of this directory, or at work in one of its session directories."""
-    mark, sessions, found = tag(home).encode(), home / "session", set()
+    mark, sessions, found = tag(home).encode(), f"/{home.name}/session/", set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 tagged = mark in (entry / "environ").read_bytes().split(b"\0")
-                if tagged or (entry / "cwd").readlink().is_relative_to(sessions):
+                if tagged or sessions in f"{(entry / 'cwd').readlink()}/":
                     found.add(int(entry.name))
     return found
 
@@ -66,16 +66,16 @@ def hold(home: Path) -> TextIO:
     return file
 
 
-def sweep(root: Path, name: str) -> None:
+def sweep(base: Path, name: str) -> None:
     """Remove what dead owners left, and what was here under this name. Raises RuntimeError if its owner lives."""
-    for home in (root / "srv").glob("act-*"):
+    for home in base.glob("act-*"):
         mine = home.name == f"act-{name}"
         if _owned(home):
             if mine:
                 raise RuntimeError(f"{home} belongs to a living process")
         elif mine or not (home / KEPT).exists():
             end_processes(home)
-            shutil.rmtree(home)
+            shutil.rmtree(home, ignore_errors=True)  # somebody else may sweep at the same time
 
 
 def _owned(home: Path) -> bool:

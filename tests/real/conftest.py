@@ -1,7 +1,10 @@
 """Real servers for tests: each is started once a session, on loopback, when the first test asks for it."""
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # these modules are programs too
 
 from arex import Arex
 from arex_install import CannotInstall
+from condor import Condor
+from xrootd import Xrootd
 
 from tests.fixtures.skipped import missing
 
@@ -44,3 +49,42 @@ def arex(request: pytest.FixtureRequest) -> Arex:
     found = request.getfixturevalue(f"arex{request.param}")
     assert isinstance(found, Arex)
     return found
+
+
+@pytest.fixture(scope="session")
+def condor() -> Iterator[Condor]:
+    """A schedd with a gridmanager, and the pool behind its CE."""
+    try:
+        made = Condor()
+        made.start()
+    except CannotInstall as err:
+        missing("condor", str(err))
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def xrootd() -> Iterator[Xrootd]:
+    """A storage over root:// and https://."""
+    if find_spec("XRootD") is None:
+        missing("xrootd", "the library is not installed: the extra xrootd")
+    try:
+        made = Xrootd()
+        made.start()
+    except CannotInstall as err:
+        missing("xrootd", str(err))
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory for tests and the accounts of jobs: pytest shuts its own whenever it starts on this machine."""
+    made = Path(tempfile.mkdtemp(prefix="act-real-"))
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)

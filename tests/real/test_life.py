@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 from arex import Arex
-from house import House, open_house
+from house import CE, House, open_house
 
-from act_core.db import listing
-from act_core.db.models import CeJob
 from act_core.jobspec import InputFile, OutputFile
 from act_core.states import CeState, Request
 
 pytestmark = pytest.mark.real
 
 NUMBER = 20
-ONLY_SUBMIT, WATCH = ("submit",), ("submit", "sweep-status")
+WATCH = ("submit", "sweep-status")
 S = CeState
 
 
@@ -23,10 +21,6 @@ S = CeState
 async def house(arex: Arex, tmp_path: Path) -> AsyncIterator[House]:
     async with open_house(arex, tmp_path / "state") as opened:
         yield opened
-
-
-async def reasons(house: House, row: CeJob) -> list[str]:
-    return [event.reason for event in await house.rt.read(listing.events, [row.id])]
 
 
 async def test_twenty_jobs_with_inputs_and_outputs(house: House, tmp_path: Path) -> None:
@@ -47,7 +41,7 @@ async def test_twenty_jobs_with_inputs_and_outputs(house: House, tmp_path: Path)
             OutputFile(name="copy.txt", target=f"{house.storage}/out/{name}.txt"),
         )
         environment = {"JOB": name}
-        await house.add(house.spec(name, script, inputs=inputs, outputs=outputs, environment=environment))
+        await house.add(CE, house.spec(name, script, inputs=inputs, outputs=outputs, environment=environment))
     rows = await house.to_the_end(*names)
     assert {name: row.state for name, row in rows.items()} == dict.fromkeys(names, S.DONE)
     assert {name: house.executed()[name] for name in names} == dict.fromkeys(names, 1)
@@ -61,7 +55,7 @@ async def test_twenty_jobs_with_inputs_and_outputs(house: House, tmp_path: Path)
 
 
 async def test_a_running_job_is_cancelled(house: House) -> None:
-    await house.add(house.spec("cancelled", "sleep 600"))
+    await house.add(CE, house.spec("cancelled", "sleep 600"))
     await house.until(lambda rows: rows["cancelled"].state == S.RUNNING, "cancelled", stages=WATCH)
     await house.wish(Request.CANCEL, "cancelled")
     rows = await house.to_the_end("cancelled")
@@ -72,7 +66,7 @@ async def test_a_running_job_is_cancelled(house: House) -> None:
 async def test_a_failed_job_brings_home_what_it_left(house: House) -> None:
     outputs = (OutputFile(name="out.txt"), OutputFile(name="never.txt"))
     script = "echo partial > out.txt; echo sorry >&2; exit 3"
-    await house.add(house.spec("failing", script, outputs=outputs, log_dir="log"))
+    await house.add(CE, house.spec("failing", script, outputs=outputs, log_dir="log"))
     row = (await house.to_the_end("failing"))["failing"]
     assert row.state == S.DONEFAILED
     assert row.exit_code == 3
@@ -87,7 +81,7 @@ async def test_a_failed_job_brings_home_what_it_left(house: House) -> None:
 async def test_a_job_whose_input_was_missing_is_rerun_where_it_is(house: House) -> None:
     late = InputFile(name="late.txt", source=f"{house.storage}/in/late.txt")
     outputs = (OutputFile(name="out.txt"),)
-    await house.add(house.spec("again", "cp late.txt out.txt", inputs=(late,), outputs=outputs, reruns=2))
+    await house.add(CE, house.spec("again", "cp late.txt out.txt", inputs=(late,), outputs=outputs, reruns=2))
     failed = await house.until(lambda rows: rows["again"].state == S.FAILED, "again", stages=WATCH)
     assert not house.executed()["again"]
     house.files.put("/in/late.txt", b"late\n")
@@ -96,20 +90,3 @@ async def test_a_job_whose_input_was_missing_is_rerun_where_it_is(house: House) 
     assert (row.state, row.reruns, row.remote_id) == (S.DONE, 1, failed["again"].remote_id)
     assert house.output(row, "out.txt") == "late\n"
     assert house.executed()["again"] == 1
-
-
-async def test_a_submission_whose_answer_was_cut_off_is_adopted(house: House) -> None:
-    await house.add(house.spec("first"))
-    await house.to_the_end("first")
-    names = [f"cut{number}" for number in range(5)]
-    await house.add(*(house.spec(name) for name in names))
-    before = house.accepted()
-    house.relay.cut_when(lambda: house.accepted() > before)
-    rows = await house.until(lambda _: house.relay.cuts == 1, *names, stages=ONLY_SUBMIT)
-    assert {(row.state, row.remote_id) for row in rows.values()} == {(S.SUBMITTING, None)}
-    assert house.accepted() == before + len(names)
-    rows = await house.to_the_end(*names)
-    assert {(row.state, row.attempt) for row in rows.values()} == {(S.DONE, 1)}
-    assert {name: house.executed()[name] for name in names} == dict.fromkeys(names, 1)
-    assert any("adopted" in said for said in await reasons(house, rows["cut0"]))
-    assert house.accepted() <= before

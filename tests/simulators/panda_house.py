@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from act_core.simulators.panda_books import Books
 from act_core.simulators.panda_http import Clock
 from act_core.simulators.panda_jobs import JobOrder
+from act_core.simulators.panda_methods import Desk
 from act_core.simulators.panda_records import Patience
 from act_core.simulators.panda_roles import Token
 
@@ -27,6 +28,7 @@ class House:
     clock: Clock = field(default_factory=Clock)
     name: str | None = NAME + "/CN=12345"
     client: TestClient | None = None  # type: ignore[type-arg]
+    desk: Desk | None = None
 
     async def raw(self, verb: str, path: str, headers: dict[str, str] | None = None, **more: object) -> ClientResponse:
         assert self.client is not None

@@ -137,6 +137,29 @@ async def test_amnesia(opened: Opener) -> None:
     assert "error" in await ce.control("POST", "/pace", {"slots": -1})
 
 
+async def test_a_memory_that_comes_back(opened: Opener) -> None:
+    ce = await opened()
+    jobs = [await ce.one(name) for name in ("keep", "lose")]
+    assert await ce.control("POST", "/amnesia", {"name": "^lose", "for_now": True}) == {"forgotten": 1}
+    assert [entry["status-code"] for entry in await ce.act("status", *jobs)] == ["200", "404"]
+    assert [entry["id"] for entry in await ce.listed()] == [jobs[0]]
+    assert await ce.control("POST", "/memory", {}) == {"remembered": 1}
+    assert [entry["status-code"] for entry in await ce.act("status", *jobs)] == ["200", "200"]
+
+
+async def test_an_identity_that_is_another_account(opened: Opener) -> None:
+    ce = await opened()
+    job = await ce.one("before")
+    owner = next(entry["owner"] for entry in (await ce.control("GET", "/jobs"))["jobs"])
+    await ce.control("POST", "/mapping", {"owner": owner, "account": "somebody"})
+    assert await ce.listed() == []
+    after = await ce.one("after")
+    assert [entry["id"] for entry in await ce.listed()] == [after]
+    await ce.control("POST", "/mapping", {"owner": owner})
+    assert [entry["id"] for entry in await ce.listed()] == [job]
+    assert "error" in await ce.control("POST", "/mapping", {})
+
+
 class Storage:
     """A shelf that wants a client certificate."""
 

@@ -119,6 +119,55 @@ async def test_manners_are_changed_on_the_control_port(client: Client, control: 
     assert await status(control, "POST", "/manners", json={"speed": 1}) == 400
 
 
+async def test_a_storage_may_know_only_some_checksums(client: Client, shelf: Shelf) -> None:
+    await status(client, "PUT", "/f", data=CONTENT)
+    shelf.manners.digests = ("md5",)
+    async with client.head("/f", headers={"Want-Digest": "adler32,md5"}) as answer:
+        assert answer.headers["Digest"].startswith("md5=")
+    async with client.head("/f", headers={"Want-Digest": "adler32"}) as answer:
+        assert (answer.status, "Digest" in answer.headers) == (200, False)
+
+
+async def test_propfind_tells_a_file_from_a_directory(client: Client, shelf: Shelf) -> None:
+    await status(client, "PUT", "/a/f", data=CONTENT)
+    said = {}
+    for path in ("/a", "/a/f"):
+        async with client.request("PROPFIND", path, headers={"Depth": "0"}) as answer:
+            said[path] = (answer.status, "<D:collection/>" in await answer.text())
+    assert said == {"/a": (207, True), "/a/f": (207, False)}
+    assert await status(client, "PROPFIND", "/none") == 404
+    shelf.manners.propfind = False
+    assert await status(client, "PROPFIND", "/a/f") == 405
+
+
+async def test_a_recursive_storage_deletes_what_is_below_a_directory_and_nothing_beside_it(
+    client: Client, shelf: Shelf
+) -> None:
+    for path in ("/a/b/f", "/a/g", "/ab/h"):
+        await status(client, "PUT", path, data=CONTENT)
+    assert await status(client, "DELETE", "/a") == 409
+    shelf.manners.recursive = True
+    assert await status(client, "DELETE", "/a") == 200
+    assert [listed.path for listed in shelf.files.listed()] == ["ab/h"]
+
+
+async def test_a_token_may_be_wanted(client: Client, control: Client) -> None:
+    await status(client, "PUT", "/f", data=CONTENT)
+    assert await status(control, "POST", "/manners", json={"token": "s3cret"}) == 200
+    assert await status(client, "HEAD", "/f") == 401
+    assert await status(client, "HEAD", "/f", headers={"Authorization": "Bearer other"}) == 401
+    assert await status(client, "HEAD", "/f", headers={"Authorization": "Bearer s3cret"}) == 200
+    assert await status(control, "POST", "/manners", json={"token": None}) == 200
+    assert await status(client, "HEAD", "/f") == 200
+    assert await status(control, "POST", "/manners", json={"digest": None}) == 400
+
+
+async def test_a_redirect_may_lead_to_another_storage(client: Client, control: Client) -> None:
+    await status(control, "POST", "/manners", json={"redirect_to": "https://elsewhere.example:2880"})
+    async with client.head("/a/f?x=1", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (307, "https://elsewhere.example:2880/a/f?x=1")
+
+
 async def test_registered_inputs_have_the_announced_size_and_checksum(client: Client, control: Client) -> None:
     order = JobOrder(queue="Q", inputs=2, input_size=1234)
     files = inputs_of(order, 7)

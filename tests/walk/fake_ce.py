@@ -10,7 +10,6 @@ from typing import TypeVar
 from act_core.ce.base import (
     Accepted,
     Capacity,
-    Credential,
     Facts,
     Fetched,
     FetchPlan,
@@ -20,6 +19,7 @@ from act_core.ce.base import (
     Refused,
     RemoteId,
     Seen,
+    Shown,
     SubmissionKey,
     TowerId,
     Traits,
@@ -35,6 +35,7 @@ NATIVE = {
     "PREPARING": CeState.SUBMITTED,
     "QUEUING": CeState.SUBMITTED,
     "RUNNING": CeState.RUNNING,
+    "HELD": CeState.HOLDING,
     "FINISHED": CeState.FINISHED,
     "FAILED": CeState.FAILED,
     "KILLED": CeState.CANCELLED,
@@ -43,8 +44,8 @@ NATIVE = {
 OVER = ("FINISHED", "FAILED", "KILLED")
 
 
-class Crash(Exception):
-    """The worker dies between ask and settle."""
+class Crash(BaseException):
+    """The worker dies: between ask and settle, or before or after any write."""
 
 
 @dataclass
@@ -66,6 +67,8 @@ class World:
     runs: Counter[str] = field(default_factory=Counter)  # by the application's id
     fault: str | None = None
     strikes_at: int = 0  # calls from now
+    crash_at: int | None = None  # of what comes before and after each write, so many from now
+    blind: bool = False  # the identity is mapped to another account: its jobs go on unseen
     paused: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,6 +84,19 @@ class World:
             fault, self.fault = self.fault, None
         self.strikes_at -= 1
         return fault
+
+    def at_write(self) -> None:
+        """A moment before or after a write: the last one, if it was to be here."""
+        if self.crash_at is not None:
+            self.crash_at -= 1
+            if self.crash_at < 0:
+                self.crash_at = None
+                raise Crash
+
+    @property
+    def seen(self) -> dict[RemoteId, RemoteJob]:
+        """The jobs that the CE shows to us."""
+        return {} if self.blind else self.jobs
 
     def advance(self, seconds: int) -> None:
         """Nothing is on its way for longer than its send deadline: what is in the air arrives first."""
@@ -153,7 +169,7 @@ class FakeCe:
 
     async def put_inputs(self, files: Mapping[RemoteId, Collection[InputFile]]) -> Mapping[RemoteId, Refused | None]:
         def effect() -> Mapping[RemoteId, Refused | None]:
-            known = [one for one in files if one in self.world.jobs]
+            known = [one for one in files if one in self.world.seen]
             for one in known:
                 if self.world.jobs[one].state == "PREPARING":
                     self.world.jobs[one].state = "QUEUING"
@@ -163,7 +179,7 @@ class FakeCe:
 
     async def list_mine(self, tower: TowerId, known: Container[RemoteId]) -> Listing:
         def effect() -> Listing:
-            ours = {one: job.key for one, job in self.world.jobs.items() if key_belongs(job.key, tower)}
+            ours = {one: job.key for one, job in self.world.seen.items() if key_belongs(job.key, tower)}
             return Listing({one: key for one, key in ours.items() if one not in known}, len(ours), 0)
 
         return await self._call(effect)
@@ -172,23 +188,23 @@ class FakeCe:
         return await self._call(
             lambda: {
                 one: Seen(NATIVE[job.state], job.state)
-                for one, job in self.world.jobs.items()
+                for one, job in self.world.seen.items()
                 if one in ids and job.state in OVER
             }
         )
 
     async def states(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Seen]:
-        jobs = self.world.jobs
+        jobs = self.world.seen
         # a bulk answer is complete or none: half of one would be a lie about the rest
         if self.world.fault == "half":
             self.world.fault = None
         return await self._call(lambda: {o: Seen(NATIVE[jobs[o].state], jobs[o].state) for o in ids if o in jobs})
 
     async def details(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Facts]:
-        return await self._call(lambda: {one: Facts(wall_s=1) for one in ids if one in self.world.jobs})
+        return await self._call(lambda: {one: Facts(wall_s=1) for one in ids if one in self.world.seen})
 
     async def fetch(self, wanted: Mapping[RemoteId, FetchPlan]) -> Mapping[RemoteId, Fetched | Gone | Refused]:
-        return await self._call(lambda: {one: Fetched(1, 1) if one in self.world.jobs else Gone() for one in wanted})
+        return await self._call(lambda: {one: Fetched(1, 1) if one in self.world.seen else Gone() for one in wanted})
 
     async def cancel(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Accepted | Gone | Refused]:
         def kill(job: RemoteJob) -> Accepted:
@@ -220,10 +236,10 @@ class FakeCe:
         self, ids: Collection[RemoteId], act: Callable[[RemoteJob], Accepted | Refused]
     ) -> Mapping[RemoteId, Accepted | Gone | Refused]:
         return await self._call(
-            lambda: {one: act(self.world.jobs[one]) if one in self.world.jobs else Gone() for one in ids}
+            lambda: {one: act(self.world.seen[one]) if one in self.world.seen else Gone() for one in ids}
         )
 
-    async def renew(self, credential: Credential) -> None: ...
+    async def renew(self, credential: Shown) -> None: ...
 
     async def capacity(self) -> Capacity:
         return Capacity()

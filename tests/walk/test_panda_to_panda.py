@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,7 @@ from act_core.db.panda_models import PandaArchive, PandaRow
 from act_core.settings.model import Settings
 from act_core.simulators import pilot
 from act_core.simulators.panda_jobs import expected_outputs
+from act_core.simulators.panda_methods import Generation
 from act_core.simulators.pki import TestPki
 from act_core.simulators.witness import count
 from tests.atlas.house import CE, House, open_house
@@ -72,13 +74,15 @@ def every_output_is_on_storage(house: House, numbers: list[int]) -> None:
         assert stored >= {*outputs, log}
 
 
+@pytest.mark.parametrize("api", ["v1", "legacy"])
 async def test_jobs_come_from_panda_run_once_and_go_back(
+    api: Generation,
     db_settings: Settings,
     tmp_path: Path,
     eventually: Callable[..., Awaitable[Any]],
     end_all: Callable[..., Awaitable[None]],
 ) -> None:
-    async with open_house(db_settings, TestPki(tmp_path / "pki"), tmp_path) as house:
+    async with open_house(db_settings, TestPki(tmp_path / "pki"), tmp_path, api=api) as house:
         here = db_settings.state_dir / "local" / CE
         house.lay_out_pilot()
         await house.serve()

@@ -1,0 +1,181 @@
+"""`act credentials`: what the tower is to others, until when, who renews it, and what ends too early."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from act_core.apps import Part
+from act_core.cli.context import database, now, settings
+from act_core.cli.out import fail, out, print_json, table
+from act_core.cli.stories import at
+from act_core.credentials.values import NEVER
+from act_core.db import credentials as rows_of
+from act_core.db.policy_models import CredentialRow
+from act_core.engine.credentials import made, proxy_files, renew, token_files
+from act_core.engine.forecast import Ending, forecast
+from act_core.errors import ActError, BadInput
+from act_core.runtime import Runtime
+from act_core.settings import Settings
+from act_core.stages import Tower, always
+
+app = typer.Typer(help="Proxies and tokens: who renews them, and what ends before the jobs that need it.")
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+PATIENCE_S = 30.0  # for a renewal that is under way
+
+
+@app.callback(invoke_without_command=True)
+def credentials(context: typer.Context, json: Json = False) -> None:
+    """List proxies and tokens. Exit 1: one of them has ended, or cannot be used."""
+    if context.invoked_subcommand is not None:
+        return
+    held = settings()
+    with database(held) as db:
+        found = listed(held, db.read(rows_of.known), now())
+    print_json(found) if json else _print(found)
+    if any(one["bad"] for one in found):
+        raise typer.Exit(1)
+
+
+def listed(held: Settings, rows: Sequence[CredentialRow], moment: datetime) -> list[dict[str, Any]]:
+    """Every credential of the configuration and what the tables know of it; what ends first comes first."""
+    by_path = {row.path: row for row in rows}
+    found = [_described(name, path, by_path.get(str(path)), moment) for name, path in _configured(held)]
+    return sorted(found, key=lambda one: (one["expires"] or "", one["path"]))
+
+
+def _configured(held: Settings) -> Iterator[tuple[str, Path]]:
+    own = {one.place: name for name, one in made(held).items()}
+    for path, name in own.items():
+        yield name, path
+    for path in (*proxy_files(held), *token_files(held)):
+        if path not in own:
+            yield path.stem, path
+
+
+def _described(name: str, path: Path, row: CredentialRow | None, moment: datetime) -> dict[str, Any]:
+    """`bad`: it is of no use now."""
+    if row is None:
+        trouble = "not looked at yet (`act sweep renew-credentials`)"
+        return dict.fromkeys(_KEYS) | {"name": name, "path": str(path), "trouble": trouble, "bad": False, "roles": []}
+    known = bool(row.subject)
+    return {
+        "name": name,
+        "path": row.path,
+        "kind": row.kind,
+        "subject": row.subject or None,
+        "roles": row.roles.split(),
+        "expires": at(row.expires) if known else None,
+        "left": _left(row.expires, moment) if known else None,
+        "renewer": row.renewer or None,
+        "renewed": at(row.renewed_at),
+        "trouble": row.trouble,
+        "bad": not known or row.expires <= moment or (row.trouble is not None and not row.renewer),
+    }
+
+
+_KEYS = ("name", "path", "kind", "subject", "roles", "expires", "left", "renewer", "renewed", "trouble", "bad")
+
+
+def _left(expires: datetime, moment: datetime) -> str:
+    """`3 d 21 h`, `5 h 10 min`, `12 min`."""
+    if expires >= NEVER:
+        return "for ever"
+    left = expires - moment
+    if left <= timedelta(0):
+        return "ended"
+    hours, minutes = divmod(int(left.total_seconds()) // 60, 60)
+    days, rest = divmod(hours, 24)
+    return f"{days} d {rest} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _print(found: Sequence[Mapping[str, Any]]) -> None:
+    if not found:
+        out.print("no credentials: name a proxy by voms.proxypath, or tokens (docs/credentials.md)")
+        return
+    columns = ("credential", "kind", "subject", "roles", "expires", "left", "renewed by", "trouble")
+    lines = [
+        (
+            one["name"],
+            one["kind"] or "",
+            one["subject"] or "",
+            " ".join(one["roles"]),
+            one["expires"] or "",
+            one["left"] or "",
+            one["renewer"] or ("somebody else" if one["kind"] else ""),
+            one["trouble"] or "",
+        )
+        for one in found
+    ]
+    table(columns, lines)
+
+
+@app.command("forecast")
+def forecast_(json: Json = False) -> None:
+    """List the jobs that may outlive a proxy, a delegation or a token. Exit 1: there are any."""
+    found = asyncio.run(_forecast(settings()))
+    if json:
+        print_json([asdict(one) | {"until": at(one.until)} for one in found])
+    elif not found:
+        out.print("no job outlives what it was given")
+    else:
+        columns = ("CE", "what ends", "until", "jobs", "first job", "of", "renewed by", "trouble")
+        table(columns, [_line(one) for one in found])
+    if found:
+        raise typer.Exit(1)
+
+
+def _line(one: Ending) -> tuple[str, ...]:
+    until, renewer = at(one.until) or "", one.renewer or "somebody else"
+    return one.ce, one.ends.value, until, str(one.jobs), str(one.job), one.subject, renewer, one.trouble or ""
+
+
+async def _forecast(held: Settings) -> list[Ending]:
+    async with Runtime.open(held) as rt:
+        return await forecast(rt)
+
+
+@app.command("renew")
+def renew_(
+    names: Annotated[list[str] | None, typer.Argument(help="as `act credentials` lists them; default: all")] = None,
+    json: Json = False,
+) -> None:
+    """Make proxies and tokens anew now. Exit 1: one was not."""
+    held = settings()
+    known = made(held)
+    if unknown := sorted(set(names or ()) - set(known)):
+        there = ", ".join(known) or "none"
+        raise BadInput(f"no credential {', '.join(map(repr, unknown))} that the tower makes; there are: {there}")
+    said = asyncio.run(_renewed(held, list(names or known)))
+    if json:
+        print_json(said)
+    else:
+        for name, words in said.items():
+            out.print(f"{name}: {words or 'renewed'}", markup=False)
+        if not said:
+            out.print("the tower makes no credentials: see voms.vo and tokens.….issuer (docs/credentials.md)")
+    if any(said.values()):
+        fail("not all were renewed", 1)
+
+
+async def _renewed(held: Settings, names: Sequence[str]) -> dict[str, str | None]:
+    """By name: None, or why it was not renewed."""
+    said: dict[str, str | None] = {}
+    async with Tower(Runtime.open(held)) as tower:
+        tower.rt.lasting = False
+        for name in names:
+            part = Part("renew-credentials", "renew", always(name), partial(renew, force=True))
+            try:
+                counts = await tower.round(part, name, PATIENCE_S)
+            except ActError as err:
+                said[name] = str(err)
+                continue
+            row = await tower.rt.read(rows_of.row, made(held)[name].place)
+            kept = "another process is at it" if counts["busy"] else row.trouble if row else None
+            said[name] = None if counts["renewed"] else kept or "not renewed"
+    return said

@@ -1,0 +1,149 @@
+"""The typed configuration of the applications (aCTConfigAPP.yaml): each key, its unit and its default."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from act_core.settings.quantities import FilePath, Seconds
+from act_core.settings.section import Section
+
+PRODUCTION = "production"  # the role that PanDA's new API asks of everything that writes (panda.md 1.3)
+
+
+class Panda(Section):
+    """The workload system. Addresses without /api: `https://host:25443`."""
+
+    server: str = "https://pandaserver.cern.ch:25443"
+    api: Literal["v1", "legacy", "auto"] = "auto"  # legacy: servers up to 0.8.1; auto: the server is asked
+    cacert: FilePath | None = None  # file or directory; default: voms.cacertdir
+    proxy: FilePath | None = None  # production role; default: voms.proxypath
+    role: str | None = None  # one of voms.roles; default: production if it is among them, else the first
+    tokenfile: FilePath | None = None  # bearer token instead of the proxy, re-read every 10 minutes
+    origin: str = "atlas.production"  # sent with a token
+    schedulerid: str = "act"
+    heartbeattime: Seconds = timedelta(minutes=30)
+    senttime: Seconds = timedelta(minutes=25)  # a job taken from PanDA is sent to a CE so long without its answer …
+    pilotpatience: Seconds = timedelta(minutes=20)  # so long after its CE job ended a true pilot's last word is awaited
+    livetime: Seconds = timedelta(
+        minutes=90
+    )  # … and so long after PanDA last took a report; then it waits for the next
+    timeout: Seconds = timedelta(seconds=180)
+    getjobs: int = Field(default=100, ge=1, le=1000)  # jobs in one acquire call
+    minjobs: int = Field(default=20, ge=0)  # a queue with so many unsubmitted jobs gets no more
+    fetchpause: Seconds = timedelta(seconds=30)  # after a queue had no jobs
+    threads: int = Field(default=4, ge=1, le=64)  # calls at a time
+    sites: Mapping[str, "PandaSite"] = Field(default_factory=dict)
+
+    @field_validator("server")
+    @classmethod
+    def _base(cls, server: str) -> str:
+        """The original's address went down to `/server/panda/`."""
+        return server.rstrip("/").removesuffix("/server/panda")
+
+
+class PandaSite(Section):
+    """What the configuration says of a PanDA queue; set keys win over CRIC."""
+
+    endpoints: tuple[str, ...] = ()  # names of sites of aCTConfigARC.yaml, or endpoint URLs
+    schedconfig: str | None = None
+    type: Literal["production", "analysis", "unified"] | None = None
+    corecount: int | None = Field(default=None, ge=1)
+    maxjobs: int | None = Field(default=None, ge=0)
+    status: Literal["online", "offline", "test", "brokeroff"] | None = None
+    maxwalltime: int | None = Field(default=None, ge=1)  # minutes
+    truepilot: bool | None = None
+    push: bool | None = None
+    cricjsons: bool = False
+
+
+class Cric(Section):
+    server: str = "https://atlas-cric.cern.ch/api/atlas/pandaqueue/query/?json"
+    cacert: FilePath | None = None
+    jsonfilename: FilePath | None = None  # the last good copy; default: cric.json in the state directory
+    pilotmanager: str = "aCT"  # queues whose pilot_manager is this are served; `all`: every queue
+    pilotversion: str | None = None
+    maxjobs: int = Field(default=999_999, ge=0)
+
+
+class Executable(Section):
+    """Where the CE fetches the pilot from."""
+
+    wrapperurl: str = "https://atlas-tier3-sw.web.cern.ch/repo/pilot/runpilot2-wrapper.sh"
+    wrapperurlrc: str | None = None
+    p3tarurl: str | None = None  # native queues: the pilot as a tarball
+    p3tarurlrc: str | None = None
+    p3tarurldev: str | None = None
+    queuedata: str = "http://pandaserver.cern.ch:25085/cache/schedconfig/{queue}.all.json"  # native queues; "": none
+    replicas: str = (
+        "rucio://rucio-lb-prod.cern.ch;rucioaccount=pilot;transferprotocol=https;httpgetpartial=no;"
+        "cache=invariant;accesslatency=disk/replicas/{scope}/{lfn}"
+    )  # the source of an input file
+
+
+class SpecialSite(Section):
+    """What is asked for differently for jobs of some queues. Keys that are not set change nothing."""
+
+    queues: tuple[str, ...] = Field(min_length=1)  # names of PanDA queues, with * and ?
+    labels: tuple[str, ...] = ()  # prodSourceLabels; empty: all
+    why: str = ""
+    walltime_factor: float | None = Field(default=None, gt=0, le=10)
+    walltime_least: int | None = Field(default=None, ge=1)  # minutes
+    walltime_most: int | None = Field(default=None, ge=1)  # minutes
+    own_walltime: bool | None = None  # true pilots on ARC: the job's own time, not all that the queue allows
+    one_core_cputime: bool | None = None  # CPU time is counted as of one core
+    memory_mb: int | None = Field(default=None, ge=1)  # of the whole job, whatever it says
+    one_core_memory: float | None = Field(default=None, gt=0, le=10)  # a factor, for jobs on one core
+    disk: bool | None = None  # ask for scratch space
+    priority: int | None = Field(default=None, ge=0, le=100)
+    proxy: bool | None = None  # whether native analysis jobs get a copy of the proxy
+
+
+class Translation(Section):
+    """How PanDA's numbers become ours, where sites differ (docs/translation.md)."""
+
+    corepower: float | None = Field(default=None, gt=0, le=1000)  # of the core that maxCpuCount is for; None: of any
+    special: tuple[SpecialSite, ...] = ()  # after the rows that are shipped
+
+
+class JobLog(Section):
+    urlprefix: str = ""  # logs are published there; empty: no log URL is given to PanDA
+    dir: FilePath | None = None  # default: joblog in the state directory
+
+
+class Validation(Section):
+    """Outputs on storage."""
+
+    cacert: FilePath | None = None  # default: voms.cacertdir
+    perhost: int = Field(default=6, ge=1, le=64)  # checks at a time at one storage host
+    connect: Seconds = Field(default=timedelta(seconds=15), gt=timedelta(0))
+    timeout: Seconds = Field(
+        default=timedelta(minutes=5), gt=timedelta(0)
+    )  # for one file: a cold one is read whole before storage answers
+    deadline: Seconds = Field(
+        default=timedelta(minutes=10), gt=timedelta(0)
+    )  # for the files of one storage host in one round
+    failures: int = Field(default=5, ge=1)  # in a row, after which a storage host rests
+    rest: Seconds = timedelta(seconds=30)  # the first one; each further one is twice as long
+    longestrest: Seconds = timedelta(minutes=15)
+    tokenfile: FilePath | None = None  # a bearer token beside the proxy, for https
+    tokenhosts: tuple[str, ...] = ()  # hosts that may see it; `.example.org`: all below
+    filedirs: tuple[FilePath, ...] = ()  # file:// is looked at below these directories, and nowhere else
+    tries: int = Field(default=10, ge=1)  # rounds with an unreachable storage before the job fails
+
+
+class Modules(Section):
+    app: tuple[str, ...] = ("manual",)
+
+
+class AppSettings(Section):
+    """aCTConfigAPP.yaml."""
+
+    modules: Modules = Modules()
+    panda: Panda = Panda()
+    cric: Cric = Cric()
+    executable: Executable = Executable()
+    translation: Translation = Translation()
+    joblog: JobLog = JobLog()
+    validation: Validation = Validation()
