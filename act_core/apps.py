@@ -2,7 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import entry_points
+
+from sqlalchemy.orm import Session
 
 from act_core.db.attempts import Attempt
 from act_core.errors import ConfigError
@@ -36,6 +39,7 @@ class Application:
     parts: tuple[Part, ...] = ()
     archive: Callable[[Runtime], Awaitable[Counts]] | None = None
     report: Callable[[Runtime], Awaitable[str]] | None = None
+    restored: Callable[[Session, datetime], int] | None = None  # the database is an older copy; returns jobs in doubt
 
 
 def applications(settings: Settings) -> tuple[Application, ...]:

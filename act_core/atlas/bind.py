@@ -1,17 +1,18 @@
 """From a PanDA job to an attempt: the one bridge into the engine."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
 from act_core.atlas.books import NAME, PILOT, Booked, Change
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
+from act_core.atlas.forgotten import asked_first
 from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.modes import candidates
 from act_core.atlas.translate import TranslateSettings, translate
@@ -32,42 +33,41 @@ BATCH = 500
 
 async def due(rt: Runtime) -> Sequence[str]:
     """PanDA queues with jobs that no attempt stands for."""
-    return await rt.read(_queues_with_sent, server_of(rt))
+    return await rt.read(_queues_with_sent, server_of(rt), rt.now())
 
 
-def _queues_with_sent(session: Session, server: str) -> list[str]:
-    question = select(PandaRow.queue).where(PandaRow.state == PandaState.SENT.value, PandaRow.server == server)
+def _waits(server: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    may = or_(PandaRow.check_due_at.is_(None), PandaRow.check_due_at <= now)
+    return PandaRow.state == PandaState.SENT.value, PandaRow.server == server, may
+
+
+def _queues_with_sent(session: Session, server: str, now: datetime) -> list[str]:
+    question = select(PandaRow.queue).where(*_waits(server, now))
     return list(session.scalars(question.distinct().order_by(PandaRow.queue)))
 
 
-def _sent(session: Session, server: str, queue: str) -> list[Booked]:
-    return books.picked(
-        session,
-        PandaRow.state == PandaState.SENT.value,
-        PandaRow.queue == queue,
-        PandaRow.server == server,
-        limit=BATCH,
-        texts=("job",),
-    )
+def _sent(session: Session, server: str, queue: str, now: datetime) -> list[Booked]:
+    return books.picked(session, *_waits(server, now), PandaRow.queue == queue, limit=BATCH, texts=("job",))
 
 
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
-    rows, queue = await rt.read(_sent, server_of(rt), name), await queue_of(rt, name)
+    rows, queue = await rt.read(_sent, server_of(rt), name, rt.now()), await queue_of(rt, name)
+    others = await asked_first(rt, rows)
     now = rt.now()  # one time for the description and the row: the log's address names its day
     settings = TranslateSettings.of(rt.settings.app)
     specs: dict[Booked, JobSpec] = {}
-    refused: dict[Booked, dict[str, Any]] = {}
-    for row in rows:
+    for row in [row for row in rows if row not in others]:
         try:
             specs[row] = described(row, queue, settings, now)
         except BadInput as err:
-            refused[row] = gave_up(row, str(err), settings.schedulerid, now)
+            others[row] = Change(PandaState.TOREPORT, gave_up(row, str(err), settings.schedulerid, now))
         except (ArithmeticError, ValueError) as err:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
-            refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
+            why = f"the tower cannot describe it: {err}"
+            others[row] = Change(PandaState.TOREPORT, gave_up(row, why, settings.schedulerid, now))
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings.app.panda, now)
+    return await rt.write(_write, rt.tower, queue, specs, others, attempts, rt.settings.app.panda, now)
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
@@ -99,15 +99,15 @@ def _write(
     tower: TowerId,
     queue: Queue | None,
     specs: Mapping[Booked, JobSpec],
-    refused: Mapping[Booked, Mapping[str, Any]],
+    others: Mapping[Booked, Change],
     attempts: int,
     panda: Panda,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
     reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
-    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, reporter) for row in specs}
-    changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
+    starting = Change(PandaState.STARTING, {"check_due_at": None} | reporter)
+    changes = {**dict.fromkeys(specs, starting), **others}
     settled = books.settle(session, changes, now)
     written = settled.written
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
@@ -121,4 +121,11 @@ def _write(
         if row in specs
     ]
     add_jobs(session, tower, jobs, now)
-    return settled.counts(bound=len(jobs), untranslatable=len(written) - len(jobs))
+    became = Counter(changes[row].to for row in written)
+    return settled.counts(
+        bound=len(jobs),
+        untranslatable=became[PandaState.TOREPORT],
+        over_in_panda=became[PandaState.CLOSED],
+        forgotten=became[PandaState.FORGOTTEN],
+        wait=became[None],
+    )

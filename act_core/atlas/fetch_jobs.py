@@ -4,10 +4,14 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from act_core.atlas import books, queues
+from sqlalchemy.orm import Session
+
+from act_core.atlas import asks, books, queues
+from act_core.atlas.asks import What
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
@@ -15,7 +19,7 @@ from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Update
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.db.models import ERROR_LENGTH
-from act_core.errors import ActError, Transient
+from act_core.errors import ActError, OutcomeUnknown, Transient
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings.app_model import Panda
@@ -43,47 +47,82 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     queue, settings = await queue_of(rt, name), rt.settings.app.panda
     if queue is None:
         return Counts()
-    room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs)
+    room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs, rt.now())
     n = min(room, settings.getjobs)
     if n <= 0:
         await rt.write(queues.asked, name, rt.now() + timedelta(seconds=2), None)
         return Counts()
+    call = Call(await rt.write(asks.begin, server_of(rt), name, label_for(queue), n, rt.now()), name, n)
     try:
-        counts = await _to_its_end(_take(rt, name, n, label_for(queue)), GRACE)
+        counts = await _to_its_end(_take(rt, call, label_for(queue)), GRACE)
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
-        await rt.write(queues.asked, name, until, str(err))
+        await rt.write(_went_wrong, call, err, until)
         raise
     pauses(rt).end(f"fetch {name}")
+    return counts
+
+
+@dataclass(slots=True)
+class Call:
+    """One call for `n` jobs: the number of its row, and the jobs of the answer that are not booked yet."""
+
+    ask: int
+    queue: str
+    n: int
+    in_hand: tuple[int, ...] = ()
+
+
+async def _take(rt: Runtime, call: Call, label: str) -> Counts:
+    """Ask, and book what is handed out: PanDA has reserved it for us."""
+    jobs = [usable(job) for job in await panda(rt).acquire_jobs(call.queue, call.n, label)]
+    now, settings, name = rt.now(), rt.settings.app.panda, call.queue
+    good = [job for job in jobs if isinstance(job, PandaJob)]
+    bad = [job for job in jobs if isinstance(job, MalformedJob)]
+    rows = [booked(job, server_of(rt), name, now, settings) for job in good]
+    rows += [failed(job, server_of(rt), name, now) for job in bad if job.panda_id]
+    call.in_hand = tuple(row["panda_id"] for row in rows)
+    new = await _to_its_end(_book(rt, call, rows, len(jobs) - len(rows)))
+    call.in_hand = ()
+    for job in bad:
+        logger.warning("queue=%s %s", name, job)
+    counts = Counts({word: n for word, n in (("taken", new), ("malformed", len(bad))) if n})
     pause = settings.fetchpause if not counts else timedelta(0)
     await rt.write(queues.asked, name, rt.now() + pause, None)
     return counts
 
 
-async def _take(rt: Runtime, name: str, n: int, label: str) -> Counts:
-    """Ask, and book what is handed out: PanDA has reserved it for us."""
-    jobs = [usable(job) for job in await panda(rt).acquire_jobs(name, n, label)]
-    now, settings = rt.now(), rt.settings.app.panda
-    good = [job for job in jobs if isinstance(job, PandaJob)]
-    bad = [job for job in jobs if isinstance(job, MalformedJob)]
-    rows = [booked(job, server_of(rt), name, now, settings) for job in good]
-    rows += [failed(job, server_of(rt), name, now) for job in bad if job.panda_id]
-    new = await _to_its_end(_book(rt, rows))
-    for job in bad:
-        logger.warning("queue=%s %s", name, job)
-    return Counts({word: n for word, n in (("taken", new), ("malformed", len(bad))) if n})
+def _went_wrong(session: Session, call: Call, err: ActError, again_at: datetime) -> None:
+    """Remember what PanDA may have reserved: nothing, where it said no."""
+    if call.in_hand:
+        asks.lost(session, call.ask, What.UNBOOKED, str(err), len(call.in_hand), call.in_hand)
+    elif isinstance(err, OutcomeUnknown):
+        asks.lost(session, call.ask, What.LOST, str(err))
+    else:
+        asks.booked(session, call.ask)
+    queues.asked(session, call.queue, again_at, str(err))
 
 
-async def _book(rt: Runtime, rows: Sequence[Mapping[str, Any]]) -> int:
+def _write(session: Session, call: Call, rows: Sequence[Mapping[str, Any]], nameless: int) -> int:
+    """The jobs and the end of the call, together or not at all. `nameless` ones cannot be booked; returns the new."""
+    new = books.insert_jobs(session, rows)
+    if nameless:
+        asks.lost(session, call.ask, What.UNBOOKED, "they came without a usable PandaID", nameless)
+    else:
+        asks.booked(session, call.ask)
+    return new
+
+
+async def _book(rt: Runtime, call: Call, rows: Sequence[Mapping[str, Any]], nameless: int) -> int:
     """A database that is away for a moment loses no jobs, which PanDA would give out again only after half an hour."""
     new: int | None = None
     try:
         for pause in PAUSES:
             with suppress(Transient):
-                new = await rt.write(books.insert_jobs, rows)
+                new = await rt.write(_write, call, rows, nameless)
                 return new
             await asyncio.sleep(pause)
-        new = await rt.write(books.insert_jobs, rows)
+        new = await rt.write(_write, call, rows, nameless)
         return new
     finally:
         if new is None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from act_core.atlas import asks
 from act_core.db.models import ERROR_LENGTH, CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
@@ -31,8 +32,11 @@ def parsed(session: Session, name: str) -> Mapping[str, Any] | None:
     return session.execute(select(PandaQueue.parsed).where(PandaQueue.name == name)).scalar()
 
 
-def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int) -> int:
-    """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE."""
+def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int, now: datetime) -> int:
+    """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE.
+
+    What PanDA has reserved for us in an answer that was lost counts, too, until PanDA has given it up.
+    """
     of_queue = (PandaRow.server == server, PandaRow.queue == queue)
     present = session.execute(
         select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(_OPEN))
@@ -43,7 +47,8 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
     waiting = session.execute(
         select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue)
     ).scalar_one()
-    return max(0, min(maxjobs - present, most_waiting - unbound - waiting))
+    lost = asks.reserved(session, server, queue, now)
+    return max(0, min(maxjobs - present, most_waiting - unbound - waiting) - lost)
 
 
 def asked(session: Session, name: str, again_at: datetime | None, trouble: str | None) -> None:

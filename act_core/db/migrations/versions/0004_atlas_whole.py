@@ -1,9 +1,10 @@
-"""The ATLAS application whole: jobs wait for PanDA's word that they are still wanted."""
+"""The ATLAS application whole: jobs wait for PanDA's word that they are still wanted; lost answers are counted."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from act_core.db.types import UtcDateTime
+from act_core.db.models import BYTES, LongText
+from act_core.db.types import BigId, UtcDateTime
 
 revision = "0004"
 down_revision = "0003"
@@ -14,3 +15,27 @@ depends_on = None
 def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
+    _panda_asks()
+
+
+def _panda_asks() -> None:
+    op.create_table(
+        "panda_asks",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("queue", sa.String(length=128), nullable=False),
+        sa.Column("label", sa.String(length=32), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.Column("asked", sa.Integer(), nullable=False),
+        sa.Column("what", sa.String(length=12), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("panda_ids", LongText, nullable=True),
+        sa.Column("why", sa.String(length=1024), nullable=True),
+        sa.Column("looked_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_panda_asks")),
+        **BYTES,
+    )
+    op.create_index(op.f("ix_panda_asks_server_queue_until"), "panda_asks", ["server", "queue", "until"])
+    op.create_index(op.f("ix_panda_asks_server_at"), "panda_asks", ["server", "at"])
+    op.create_index(op.f("ix_panda_asks_looked_at_at"), "panda_asks", ["looked_at", "at"])
