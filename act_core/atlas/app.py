@@ -27,6 +27,7 @@ APP = Application(
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
         Part("heartbeat", "ask", awaited.due, awaited.ask),
         Part("heartbeat", "ask after", forgotten.due, forgotten.ask),
+        Part("heartbeat", "ask ahead of", forgotten.due_behind, forgotten.ask_behind),
     ),
     archive=retire.retire,
     restored=forgotten.restored,

@@ -90,10 +90,9 @@ def unlooked(session: Session, server: str, before: datetime, limit: int) -> lis
     return [_ask(row) for row in session.scalars(question.order_by(PandaAsk.at, PandaAsk.id).limit(limit))]
 
 
-def lost_now(session: Session, now: datetime) -> list[Ask]:
-    """Calls whose jobs PanDA has not given up yet."""
-    question = select(PandaAsk).where(PandaAsk.until > now, PandaAsk.what != What.ASKING.value)
-    return [_ask(row) for row in session.scalars(question.order_by(PandaAsk.at, PandaAsk.id))]
+def lost_now(session: Session, server: str, now: datetime) -> list[Ask]:
+    """Calls whose jobs PanDA has not given up yet, the oldest first."""
+    return [ask for ask in lost_between(session, server, now - SENT_FOR, now) if ask.until > now]
 
 
 def lost_between(session: Session, server: str, start: datetime, end: datetime) -> list[Ask]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books
+from act_core.atlas import books, queues
 from act_core.atlas.books import NAME, PILOT, Booked, Change
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
@@ -53,13 +53,14 @@ def _sent(session: Session, server: str, queue: str, now: datetime) -> list[Book
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
     rows, queue = await rt.read(_sent, server_of(rt), name, rt.now()), await queue_of(rt, name)
+    unserved = await rt.read(queues.unserved, name)
     others = await asked_first(rt, rows)
     now = rt.now()  # one time for the description and the row: the log's address names its day
     settings = TranslateSettings.of(rt.settings.app)
     specs: dict[Booked, JobSpec] = {}
     for row in [row for row in rows if row not in others]:
         try:
-            specs[row] = described(row, queue, settings, now)
+            specs[row] = described(row, queue, unserved, settings, now)
         except BadInput as err:
             others[row] = Change(PandaState.TOREPORT, gave_up(row, str(err), settings.schedulerid, now))
         except (ArithmeticError, ValueError) as err:
@@ -85,13 +86,18 @@ def vouched(row: Booked, settings: Panda, now: datetime) -> datetime:
     return row.told_at + settings.livetime
 
 
-def described(row: Booked, queue: Queue | None, settings: TranslateSettings, now: datetime) -> JobSpec:
+def described(
+    row: Booked, queue: Queue | None, unserved: str | None, settings: TranslateSettings, now: datetime
+) -> JobSpec:
     """The job in nobody's dialect. Raises BadInput with the reason."""
     if queue is None or not queue.endpoints:
         raise BadInput(f"queue {row.queue} has no CE")
     if queue.status == "offline":
         raise BadInput(f"queue {row.queue} is offline")
-    return translate(PandaJob.parse(json.loads(row.job)), queue, settings, now)
+    spec = translate(PandaJob.parse(json.loads(row.job)), queue, settings, now)
+    if unserved:  # its CEs may get no new jobs any more
+        raise BadInput(f"queue {row.queue} is not served by this tower any more: {unserved}")
+    return spec
 
 
 def _write(

@@ -13,27 +13,30 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import Booked, Change
+from act_core.atlas.books import NAME, Booked, Change
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import panda, server_of
+from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import JobStatus
-from act_core.db import orphans
+from act_core.db import orphans, wishes
 from act_core.db.orphans import LISTS_READ
 from act_core.db.panda_models import PandaRow
 from act_core.errors import ActError
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings.app_model import Panda
-from act_core.states import PandaState
+from act_core.states import PandaState, Request
 
 logger = log(__name__)
 BATCH = 1000
+KIND = "jobs in doubt"
 AGAIN = timedelta(minutes=5)  # between two questions
 SOON = timedelta(minutes=1)  # PanDA did not answer
 STRANGE = "the database was restored, and jobs of the tower that no row stands for are on the CEs: this may be one"
 
 
 WAITS = frozenset({"activated", "sent", "starting"})  # panda.md 3.4: nobody has told that it runs
+AT_WORK = frozenset({"running", "transferring", "holding", "merging"})
 OVER = frozenset({"finished", "failed", "cancelled", "closed"})
 
 
@@ -120,8 +123,21 @@ async def asked_first(rt: Runtime, rows: Sequence[Booked]) -> dict[Booked, Chang
     return {row: change for row, change in found.items() if change}
 
 
+async def _said(rt: Runtime, rows: Sequence[Booked]) -> Mapping[int, JobStatus]:
+    """PanDA's word; where it gives none it is asked ever more rarely."""
+    try:
+        said = await panda(rt).get_job_status({row.panda_id for row in rows})
+    except ActError:
+        pauses(rt).begin(KIND, SOON, rt.now())
+        raise
+    pauses(rt).end(KIND)
+    return said
+
+
 async def due(rt: Runtime) -> Sequence[str]:
     """One key, the server, while some job in doubt is to be asked about."""
+    if pauses(rt).lasts(KIND, rt.now()):
+        return []
     return [server_of(rt)] if await rt.read(_rows, server_of(rt), rt.now(), 1) else []
 
 
@@ -135,7 +151,7 @@ async def ask(rt: Runtime, server: str) -> Counts:
     rows = await rt.read(_rows, server, rt.now(), BATCH)
     if not rows:
         return Counts()
-    said = await panda(rt).get_job_status({row.panda_id for row in rows})
+    said = await _said(rt, rows)
     strange, now = await rt.read(orphans.strange), rt.now()
     settings = rt.settings.app.panda
     changes = {row: after_asking(row, said.get(row.panda_id), strange, settings, now) for row in rows}
@@ -144,17 +160,75 @@ async def ask(rt: Runtime, server: str) -> Counts:
 
 def _write(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Counts:
     settled = books.settle(session, changes, now)
+    if closed := [row.app_job_id for row in settled.written if changes[row].to is PandaState.CLOSED]:
+        wishes.release(session, NAME, closed, now)
     moved = Counter(to.value for row in settled.written if (to := changes[row].to))
     return settled.counts(**{f"forgotten_{state}": n for state, n in moved.items()}, asked_about=len(settled.written))
 
 
+async def due_behind(rt: Runtime) -> Sequence[str]:
+    """One key, the server, while attempts of a restored database wait whose jobs are to be asked about."""
+    if pauses(rt).lasts(KIND, rt.now()):
+        return []
+    return [server_of(rt)] if await rt.read(_behind, server_of(rt), rt.now(), 1) else []
+
+
+def _behind(session: Session, server: str, now: datetime, limit: int) -> list[Booked]:
+    bound = (PandaRow.state == PandaState.STARTING.value, PandaRow.check_due_at <= now)
+    return books.picked(session, *bound, PandaRow.server == server, limit=limit)
+
+
+def is_ahead(row: Booked, said: JobStatus | None) -> bool:
+    """Whether PanDA has heard more of this attempt than that it was sent."""
+    return said is not None and said.attempt_nr == row.attempt_nr and said.status in AT_WORK
+
+
+async def ask_behind(rt: Runtime, server: str) -> Counts:
+    """Once after a restore, when the lists were read: what still waits, and is at work for PanDA, has a successor."""
+    rows = await rt.read(_behind, server, rt.now(), BATCH)
+    if not rows:
+        return Counts()
+    said = await _said(rt, rows)
+    now = rt.now()
+    changes: dict[Booked, Change] = {}
+    for row in rows:
+        status = said.get(row.panda_id)
+        changes[row] = Change(None, {"check_due_at": None if status else now + SOON})
+        if status and is_ahead(row, status):
+            changes[row] = Change(PandaState.FORGOTTEN, _kept(status, now))
+    return await rt.write(_not_sent, changes, now)
+
+
+def _not_sent(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Counts:
+    """Attempts that wait, and whose jobs are ahead of them, are withdrawn; one that a list has brought back goes on."""
+    books.lock(session, changes)
+    ahead = {row.app_job_id: row for row, change in changes.items() if change.to}
+    waiting = wishes.waiting(session, NAME, ahead)
+    wishes.wish_of(session, list(waiting.values()), Request.CANCEL, now)
+    settled_by_list = Change(None, {"check_due_at": None})
+    decided = {
+        row: change if not change.to or row.app_job_id in waiting else settled_by_list
+        for row, change in changes.items()
+    }
+    settled = books.settle(session, decided, now)
+    return settled.counts(forgotten=len(waiting), asked_about=len(settled.written))
+
+
 def restored(session: Session, now: datetime) -> int:
-    """The database is an older copy: what had no attempt when it was made may have one. Returns how many."""
+    """The database is an older copy: what had no attempt when it was made may have one. Returns how many.
+
+    What had one that waited is asked about before it is sent, when the CEs' lists have been read.
+    """
     doubt = Change(PandaState.FORGOTTEN, {"heartbeat_due_at": None, "check_due_at": now})
+    behind = Change(None, {"check_due_at": now + LISTS_READ - AGAIN})
+    _change_all(session, PandaState.STARTING, behind, now)
+    return _change_all(session, PandaState.SENT, doubt, now)
+
+
+def _change_all(session: Session, state: PandaState, change: Change, now: datetime) -> int:
     n = last = 0
-    sent = PandaRow.state == PandaState.SENT.value
-    while rows := books.picked(session, sent, PandaRow.id > last, limit=BATCH):
-        n, last = n + len(books.settle(session, dict.fromkeys(rows, doubt), now).written), rows[-1].id
+    while rows := books.picked(session, PandaRow.state == state.value, PandaRow.id > last, limit=BATCH):
+        n, last = n + len(books.settle(session, dict.fromkeys(rows, change), now).written), rows[-1].id
     return n
 
 

@@ -32,6 +32,12 @@ def parsed(session: Session, name: str) -> Mapping[str, Any] | None:
     return session.execute(select(PandaQueue.parsed).where(PandaQueue.name == name)).scalar()
 
 
+def unserved(session: Session, name: str) -> str | None:
+    """Why a queue that is in the tables is not served; None: it is."""
+    row = session.execute(select(PandaQueue.served, PandaQueue.why).where(PandaQueue.name == name)).one_or_none()
+    return None if row is None or row.served else row.why or "it is another's"
+
+
 def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int, now: datetime) -> int:
     """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE.
 

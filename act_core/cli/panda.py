@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from act_core.atlas import asks, forgotten
+from act_core.atlas.instance import server_name
 from act_core.cli.context import now
 from act_core.db.session import Database
+from act_core.settings import Settings
 
 NAMED = 5  # PandaIDs in a line
 
 
-def unsettled(db: Database) -> dict[str, Any]:
+def unsettled(db: Database, held: Settings) -> dict[str, Any]:
     """`lost`: calls whose answers were lost, until PanDA has given their jobs up; `forgotten`: jobs by queue."""
     lost = [
         {
@@ -24,7 +26,7 @@ def unsettled(db: Database) -> dict[str, Any]:
             "panda_ids": list(one.panda_ids),
             "why": one.why,
         }
-        for one in db.read(asks.lost_now, now())
+        for one in db.read(asks.lost_now, server_name(held), now())
     ]
     return {"lost": lost, "forgotten": db.read(forgotten.in_doubt)}
 

@@ -87,7 +87,7 @@ def status(json: Json = False) -> None:
         held_now = db.read(ledger.standing)
         ending, holes = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
         brakes = holding(db)
-        panda = unsettled(db)
+        panda = unsettled(db, held)
     found = _described(held, said) | {"ces": ces, "waiting": waiting, "proxies": proxies, "brakes": brakes}
     found |= {"ending": ending, "black_holes": holes, "panda": panda}
     if json:

@@ -157,9 +157,10 @@ async def test_while_panda_is_away_nothing_is_concluded(queue: House) -> None:
 async def test_other_servers_and_days_are_not_told(queue: House) -> None:
     await lose(queue, 2)
     now = queue.rt.now()
+    assert len(await queue.rt.read(asks.lost_now, server_of(queue.rt), now)) == 1
     assert await queue.rt.read(asks.lost_between, "another.example", now - DAY, now) == []
     assert await queue.rt.read(asks.lost_between, server_of(queue.rt), now, now + DAY) == []
-    assert await queue.rt.read(asks.lost_now, now + asks.SENT_FOR) == []
+    assert await queue.rt.read(asks.lost_now, server_of(queue.rt), now + asks.SENT_FOR) == []
 
 
 @pytest.mark.parametrize(

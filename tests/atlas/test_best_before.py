@@ -1,9 +1,7 @@
 """A job that PanDA may have given up is not sent: each attempt waits for the next report that PanDA takes."""
 
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -21,14 +19,6 @@ def both(house: House, **step: float) -> None:
     """Time passes for the tower and for PanDA, whose watchers look."""
     house.later(**step)
     house.clock.advance(timedelta(**step))
-
-
-@pytest.fixture
-async def home(queue: House, end_all: Callable[..., Any]) -> AsyncIterator[House]:
-    """A tower whose payloads really run, and that leaves no process behind."""
-    queue.lay_out_pilot()
-    yield queue
-    await end_all(await queue.rt.ce(CE), queue.rt.settings.state_dir / "local" / CE)
 
 
 def on_ce(house: House) -> int:

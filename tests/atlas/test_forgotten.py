@@ -1,25 +1,18 @@
 """A job that has waited is asked about before it gets an attempt: a restored database may have forgotten one."""
 
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
 
-from act_core.atlas import bind, forgotten
+from act_core.atlas import bind
 from act_core.atlas.books import Booked
-from act_core.atlas.forgotten import STRANGE, after_asking, before_binding, in_doubt
+from act_core.atlas.forgotten import after_asking, before_binding, is_ahead
 from act_core.atlas.reports import JobStatus
-from act_core.cli.panda import told
-from act_core.db.models import CeJob
-from act_core.db.orphans import LISTS_READ
-from act_core.db.panda_models import PandaRow
 from act_core.settings.app_model import Panda
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
-from tests.atlas.house import BOOKED, CE, QUEUE, House
+from tests.atlas.house import BOOKED, CE, House
 from tests.atlas.test_best_before import both, on_ce
 
 P = PandaState
@@ -88,15 +81,18 @@ def test_what_panda_says_of_a_job_in_doubt(
         assert change.columns["check_due_at"] > NOW
 
 
+@pytest.mark.parametrize("status", ["running", "holding", "transferring", "merging"])
+def test_what_is_ahead_of_an_attempt_that_waits(status: str) -> None:
+    assert is_ahead(WAITED, says(status))
+    assert not is_ahead(WAITED, says(status, 2))
+
+
+@pytest.mark.parametrize("said", [None, says("starting"), says("sent"), says("failed"), says("not found", 0)], ids=str)
+def test_what_is_not(said: JobStatus | None) -> None:
+    assert not is_ahead(WAITED, said)
+
+
 # --- a stop -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def home(queue: House, end_all: Callable[..., Any]) -> AsyncIterator[House]:
-    """A tower whose payloads really run, and that leaves no process behind."""
-    queue.lay_out_pilot()
-    yield queue
-    await end_all(await queue.rt.ce(CE), queue.rt.settings.state_dir / "local" / CE)
 
 
 async def test_a_job_that_was_taken_just_now_is_not_asked_about(queue: House) -> None:
@@ -137,138 +133,3 @@ async def test_what_panda_does_not_know_any_more_ends_by_its_answer_to_the_heart
     await queue.run("heartbeat", "heartbeat")
     assert (await queue.row(number)).state == P.CLOSED
     assert await queue.attempts(number) == []
-
-
-# --- a restored database ----------------------------------------------------------------------------------------------
-
-
-async def restore(house: House, *numbers: int, told: bool = True) -> None:
-    """The database is a copy from before these jobs were bound; `told`: `act up` has noticed."""
-    taken = {"state": P.SENT.value, "told": None, "told_at": None, "wanted": "starting", "reporter": "tower"}
-    for number in numbers:
-        created = (await house.row(number)).created
-        await house.change(number, **taken, state_since=created, heartbeat_due_at=created, started_at=None, ce=None)
-    gone = delete(CeJob).where(CeJob.app_job_id.in_([f"{number}.1" for number in numbers]))
-    await house.rt.write(lambda session: session.execute(gone) and None)
-    if told:
-        assert await house.rt.write(forgotten.restored, house.rt.now()) == len(numbers)
-
-
-async def run_all(house: House, times: int = 3) -> None:
-    for _ in range(times):
-        await house.run("translate", "heartbeat", "submit", "sweep-status", "reconcile-ces")
-
-
-async def started(house: House) -> int:
-    """A job whose payload runs at the CE; PanDA has heard that it was sent."""
-    (number,) = await house.bound()
-    await house.run("heartbeat", "submit")
-    assert (await house.attempt(number)).state == "submitted"
-    return number
-
-
-@pytest.mark.parametrize("noticed", [True, False], ids=["act up has noticed it", "nobody has noticed it"])
-async def test_a_job_that_runs_after_a_restore_is_not_sent_a_second_time(queue: House, noticed: bool) -> None:
-    number = await queue.running()
-    both(queue, minutes=30)
-    await restore(queue, number, told=noticed)
-    for _ in range(3):
-        await run_all(queue)
-        both(queue, minutes=20)
-    assert ((await queue.row(number)).state, await queue.attempts(number)) == (P.FORGOTTEN, [])
-    assert await queue.rt.read(in_doubt) == {QUEUE: 1}
-    assert "PanDA says that it is running" in str((await queue.row(number)).error)
-    assert [one.status for one in queue.book(number).updates] == ["running"], "nobody speaks for it"
-    both(queue, hours=2)
-    assert queue.book(number).status == "failed", "nobody spoke for it, and PanDA's watcher has ended it"
-    await run_all(queue)
-    assert (await queue.row(number)).state == P.CLOSED
-    assert queue.book(number).finals == 0
-
-
-async def test_a_job_that_was_sent_after_the_backup_runs_exactly_once(home: House) -> None:
-    number = await started(home)
-    await home.run("sweep-status")
-    both(home, minutes=20)
-    await restore(home, number)
-    for _ in range(8):
-        await run_all(home, 1)
-        both(home, minutes=20)
-    await home.run("heartbeat")
-    listed = await (await home.rt.ce(CE)).list_mine(home.rt.tower, frozenset())
-    assert len(listed.mine) == 1, "the CE has been given one job"
-    assert await home.attempts(number) == []
-    assert home.book(number).status == "failed"
-    assert (await home.row(number)).state == P.CLOSED
-    assert home.book(number).acquisitions == 1
-
-
-async def test_a_job_that_was_never_sent_is_sent_when_the_lists_have_been_read(home: House) -> None:
-    (number,) = await home.taken()
-    both(home, minutes=10)
-    await restore(home, number)
-    await run_all(home)
-    assert (await home.row(number)).state == P.FORGOTTEN
-    assert home.book(number).status == "starting", "PanDA waits for it"
-    assert await home.attempts(number) == []
-    both(home, minutes=LISTS_READ.total_seconds() / 60)
-    await run_all(home)
-    assert (await home.attempt(number)).ce == CE
-    assert home.book(number).status != "failed"
-
-
-async def test_a_job_that_panda_never_heard_of_goes_back_if_a_strange_one_is_on_a_ce(home: House) -> None:
-    (number,) = await home.bound()
-    await home.run("submit")  # PanDA took no report
-    both(home, minutes=5)
-    await restore(home, number)
-    await run_all(home)
-    assert home.book(number).status == "starting"
-    both(home, minutes=LISTS_READ.total_seconds() / 60)
-    await run_all(home)
-    row = await home.row(number)
-    assert (row.state, row.error) == (P.CLOSED, STRANGE)
-    assert home.book(number).status == "failed"
-    assert await home.attempts(number) == []
-
-
-async def test_the_newer_database_comes_back(queue: House) -> None:
-    """What was kept meanwhile has its attempt again."""
-    number = await queue.running()
-    kept = await queue.row(number)
-    attempt = await queue.attempt(number)
-    await restore(queue, number)
-    await run_all(queue)
-    columns = {column.name: getattr(kept, column.name) for column in PandaRow.__table__.columns}
-    values = {name: value for name, value in columns.items() if name not in ("id", "version")}
-    await queue.change(number, **values)
-    row = {column.name: getattr(attempt, column.name) for column in CeJob.__table__.columns}
-    await queue.rt.write(lambda session: session.merge(CeJob(**row)) and None)
-    await queue.ended(number, "done")
-    await queue.run("fetch-validate", "heartbeat")
-    assert queue.book(number).status == "finished"
-
-
-async def test_a_kill_order_ends_a_job_in_doubt(queue: House) -> None:
-    (number,) = await queue.taken()
-    both(queue, minutes=10)
-    await restore(queue, number)
-    await queue.run("heartbeat")
-    queue.books.kill([number], 9, queue.clock.now())
-    await queue.change(number, heartbeat_due_at=queue.rt.now())
-    await queue.run("heartbeat", "heartbeat")
-    assert (await queue.row(number)).state == P.CLOSED
-
-
-def test_jobs_in_doubt_are_told() -> None:
-    (line,) = told({"lost": [], "forgotten": {QUEUE: 3}})
-    assert line == f"{QUEUE}: 3 jobs may be on a CE already, and no attempt stands for them (docs/safety.md)"
-
-
-async def test_a_thousand_rows_are_put_in_doubt_in_few_statements(queue: House) -> None:
-    numbers = await queue.taken(20)
-    await queue.rt.write(lambda session: session.execute(update(PandaRow).values(check_due_at=None)) and None)
-    assert await queue.rt.write(forgotten.restored, queue.rt.now()) == 20
-    assert await queue.rt.write(forgotten.restored, queue.rt.now()) == 0
-    assert set((await queue.states()).values()) == {P.FORGOTTEN.value}
-    assert len(numbers) == 20
