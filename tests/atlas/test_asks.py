@@ -9,6 +9,7 @@ from act_core.atlas.asks import Ask, What
 from act_core.atlas.fetch_jobs import fetch_jobs
 from act_core.atlas.instance import server_of
 from act_core.atlas.lost_answers import at_most, still_reserved
+from act_core.atlas.panda_connection import PandaConnection
 from act_core.atlas.reports import ActiveJobs, JobStatus
 from act_core.cli.panda import told
 from act_core.simulators.faults import Kind
@@ -132,6 +133,19 @@ async def test_jobs_that_could_not_be_booked_are_named(queue: House, monkeypatch
 
 def vars_of(one: Ask) -> dict[str, object]:
     return {name: getattr(one, name) for name in Ask.__slots__}
+
+
+async def test_a_call_that_timed_out_in_pandas_database_may_have_reserved_jobs(
+    queue: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.configure(panda={"getjobs": 2})
+
+    async def post_once(*_: object) -> bytes:
+        return b'{"success": false, "message": "Timed out", "data": null}'
+
+    monkeypatch.setattr(PandaConnection, "post_once", post_once)  # the simulator's database is never slow
+    assert await queue.run(FETCH) == {"errors": 1}
+    assert [(one.n, one.what) for one in await lost(queue)] == [(2, What.LOST)]
 
 
 async def test_jobs_without_a_number_are_counted(queue: House) -> None:
