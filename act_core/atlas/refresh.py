@@ -29,7 +29,7 @@ async def refresh(rt: Runtime, _key: str) -> Counts:
     """Download, parse, write. A CRIC that is away leaves the last good copy in force, and says so."""
     settings = rt.settings
     cric = settings.app.cric
-    last_good = cric.jsonfilename or settings.state_dir / "cric.json"
+    last_good = cric.jsonfilename or settings.app_dir / "cric.json"
     feed = await fetch_cric(cric.server, cric.cacert or settings.arc.voms.cacertdir, TIMEOUT, last_good)
     if feed.trouble:
         logger.warning("CRIC: %s; the copy of %s ago holds", feed.trouble, feed.age)
