@@ -197,6 +197,8 @@ def test_resource_type(given: Case, word: str) -> None:
         (case(), ("APPS/HEP/ATLAS-SITE",)),
         (case(label="user"), ("APPS/HEP/ATLAS-SITE", "ENV/PROXY")),
         (case("BOINC", label="user"), ("APPS/HEP/ATLAS-SITE",)),
+        (case(translation=Translation(environment="APPS/HEP/DOMA")), ("APPS/HEP/DOMA",)),
+        (case(translation=Translation(environment=""), label="user"), ("ENV/PROXY",)),
         (case("X_BOINC", label="user"), ("APPS/HEP/ATLAS-SITE",)),
         (true(), ("ENV/PROXY",)),
         (condor(), ()),
