@@ -203,7 +203,7 @@ def test_resource_type(given: Case, word: str) -> None:
         (true(), ("ENV/PROXY",)),
         (condor(), ()),
     ],
-    ids=["production", "analysis", "BOINC", "BOINC elsewhere", "true pilot", "HTCondor"],
+    ids=["production", "analysis", "BOINC", "another's", "none", "BOINC elsewhere", "true pilot", "HTCondor"],
 )
 def test_runtime_environments(given: Case, names: tuple[str, ...]) -> None:
     assert needs_of(given).runtime_environments == names
