@@ -31,4 +31,5 @@ APP = Application(
     ),
     archive=retire.retire,
     restored=forgotten.restored,
+    several=True,
 )

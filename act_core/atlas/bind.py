@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, queues
-from act_core.atlas.books import NAME, PILOT, Booked, Change
+from act_core.atlas.books import PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.forgotten import asked_first
@@ -25,6 +25,7 @@ from act_core.jobspec import JobSpec
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings.app_model import Panda
+from act_core.settings.model import Settings
 from act_core.states import PandaState
 
 logger = log(__name__)
@@ -53,7 +54,7 @@ def _sent(session: Session, server: str, queue: str, now: datetime) -> list[Book
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
     rows, queue = await rt.read(_sent, server_of(rt), name, rt.now()), await queue_of(rt, name)
-    unserved = await rt.read(queues.unserved, name)
+    unserved = await rt.read(queues.unserved, server_of(rt), name)
     others = await asked_first(rt, rows)
     now = rt.now()  # one time for the description and the row: the log's address names its day
     settings = TranslateSettings.of(rt.settings.app)
@@ -68,7 +69,7 @@ async def bind(rt: Runtime, name: str) -> Counts:
             why = f"the tower cannot describe it: {err}"
             others[row] = Change(PandaState.TOREPORT, gave_up(row, why, settings.schedulerid, now))
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    return await rt.write(_write, rt.tower, queue, specs, others, attempts, rt.settings.app.panda, now)
+    return await rt.write(_write, rt.tower, queue, specs, others, attempts, rt.settings, now)
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
@@ -107,7 +108,7 @@ def _write(
     specs: Mapping[Booked, JobSpec],
     others: Mapping[Booked, Change],
     attempts: int,
-    panda: Panda,
+    settings: Settings,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
@@ -119,9 +120,9 @@ def _write(
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
-            *(NAME, row.app_job_id, specs[row], ces, attempts),
+            *(app_of(settings), row.app_job_id, specs[row], ces, attempts),
             share=row.queue,
-            vouched_until=vouched(row, panda, now),
+            vouched_until=vouched(row, settings.app.panda, now),
         )
         for row in written
         if row in specs

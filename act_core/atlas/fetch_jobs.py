@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 async def due(rt: Runtime) -> Sequence[str]:
-    return await rt.read(queues.due, rt.now())
+    return await rt.read(queues.due, server_of(rt), rt.now())
 
 
 def label_for(queue: Queue) -> str:
@@ -50,14 +50,14 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs, rt.now())
     n = min(room, settings.getjobs)
     if n <= 0:
-        await rt.write(queues.asked, name, rt.now() + timedelta(seconds=2), None)
+        await rt.write(queues.asked, server_of(rt), name, rt.now() + timedelta(seconds=2), None)
         return Counts()
     call = Call(await rt.write(asks.begin, server_of(rt), name, label_for(queue), n, rt.now()), name, n)
     try:
         counts = await _to_its_end(_take(rt, call, label_for(queue)), GRACE)
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
-        await rt.write(_went_wrong, call, err, until)
+        await rt.write(_went_wrong, server_of(rt), call, err, until)
         raise
     pauses(rt).end(f"fetch {name}")
     return counts
@@ -88,11 +88,11 @@ async def _take(rt: Runtime, call: Call, label: str) -> Counts:
         logger.warning("queue=%s %s", name, job)
     counts = Counts({word: n for word, n in (("taken", new), ("malformed", len(bad))) if n})
     pause = settings.fetchpause if not counts else timedelta(0)
-    await rt.write(queues.asked, name, rt.now() + pause, None)
+    await rt.write(queues.asked, server_of(rt), name, rt.now() + pause, None)
     return counts
 
 
-def _went_wrong(session: Session, call: Call, err: ActError, again_at: datetime) -> None:
+def _went_wrong(session: Session, server: str, call: Call, err: ActError, again_at: datetime) -> None:
     """Remember what PanDA may have reserved: nothing, where it said no."""
     if call.in_hand:
         asks.lost(session, call.ask, What.UNBOOKED, str(err), len(call.in_hand), call.in_hand)
@@ -100,7 +100,7 @@ def _went_wrong(session: Session, call: Call, err: ActError, again_at: datetime)
         asks.lost(session, call.ask, What.LOST, str(err))
     else:
         asks.booked(session, call.ask)
-    queues.asked(session, call.queue, again_at, str(err))
+    queues.asked(session, server, call.queue, again_at, str(err))
 
 
 def _write(session: Session, call: Call, rows: Sequence[Mapping[str, Any]], nameless: int) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.books import Booked, Change, app_of
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.pauses import pauses
@@ -155,13 +155,13 @@ async def ask(rt: Runtime, server: str) -> Counts:
     strange, now = await rt.read(orphans.strange), rt.now()
     settings = rt.settings.app.panda
     changes = {row: after_asking(row, said.get(row.panda_id), strange, settings, now) for row in rows}
-    return await rt.write(_write, changes, now)
+    return await rt.write(_write, app_of(rt.settings), changes, now)
 
 
-def _write(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Counts:
+def _write(session: Session, app: str, changes: Mapping[Booked, Change], now: datetime) -> Counts:
     settled = books.settle(session, changes, now)
     if closed := [row.app_job_id for row in settled.written if changes[row].to is PandaState.CLOSED]:
-        wishes.release(session, NAME, closed, now)
+        wishes.release(session, app, closed, now)
     moved = Counter(to.value for row in settled.written if (to := changes[row].to))
     return settled.counts(**{f"forgotten_{state}": n for state, n in moved.items()}, asked_about=len(settled.written))
 
@@ -196,14 +196,14 @@ async def ask_behind(rt: Runtime, server: str) -> Counts:
         changes[row] = Change(None, {"check_due_at": None if status else now + SOON})
         if status and is_ahead(row, status):
             changes[row] = Change(PandaState.FORGOTTEN, _kept(status, now))
-    return await rt.write(_not_sent, changes, now)
+    return await rt.write(_not_sent, app_of(rt.settings), changes, now)
 
 
-def _not_sent(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Counts:
+def _not_sent(session: Session, app: str, changes: Mapping[Booked, Change], now: datetime) -> Counts:
     """Attempts that wait, and whose jobs are ahead of them, are withdrawn; one that a list has brought back goes on."""
     books.lock(session, changes)
     ahead = {row.app_job_id: row for row, change in changes.items() if change.to}
-    waiting = wishes.waiting(session, NAME, ahead)
+    waiting = wishes.waiting(session, app, ahead)
     wishes.wish_of(session, list(waiting.values()), Request.CANCEL, now)
     settled_by_list = Change(None, {"check_due_at": None})
     decided = {
@@ -215,7 +215,7 @@ def _not_sent(session: Session, changes: Mapping[Booked, Change], now: datetime)
 
 
 def restored(session: Session, now: datetime) -> int:
-    """The database is an older copy: what had no attempt when it was made may have one. Returns how many.
+    """The database is an older copy: jobs of all servers that had no attempt then may have one. Returns how many.
 
     What had one that waited is asked about before it is sent, when the CEs' lists have been read.
     """

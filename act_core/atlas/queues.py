@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from act_core.atlas import asks
@@ -17,9 +17,10 @@ _OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | 
 TAKES_JOBS = ("online", "test")
 
 
-def due(session: Session, now: datetime) -> list[str]:
+def due(session: Session, server: str, now: datetime) -> list[str]:
     """Served queues that may be asked for jobs."""
     question = select(PandaQueue.name).where(
+        PandaQueue.server == server,
         PandaQueue.served.is_(True),
         PandaQueue.status.in_(TAKES_JOBS),
         or_(PandaQueue.fetch_due_at.is_(None), PandaQueue.fetch_due_at <= now),
@@ -27,14 +28,18 @@ def due(session: Session, now: datetime) -> list[str]:
     return list(session.scalars(question.order_by(PandaQueue.name)))
 
 
-def parsed(session: Session, name: str) -> Mapping[str, Any] | None:
+def parsed(session: Session, server: str, name: str) -> Mapping[str, Any] | None:
     """What is used of CRIC's entry."""
-    return session.execute(select(PandaQueue.parsed).where(PandaQueue.name == name)).scalar()
+    return session.execute(select(PandaQueue.parsed).where(*_is(server, name))).scalar()
 
 
-def unserved(session: Session, name: str) -> str | None:
+def _is(server: str, name: str) -> tuple[ColumnElement[bool], ...]:
+    return PandaQueue.server == server, PandaQueue.name == name
+
+
+def unserved(session: Session, server: str, name: str) -> str | None:
     """Why a queue that is in the tables is not served; None: it is."""
-    row = session.execute(select(PandaQueue.served, PandaQueue.why).where(PandaQueue.name == name)).one_or_none()
+    row = session.execute(select(PandaQueue.served, PandaQueue.why).where(*_is(server, name))).one_or_none()
     return None if row is None or row.served else row.why or "it is another's"
 
 
@@ -57,7 +62,7 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
     return max(0, min(maxjobs - present, most_waiting - unbound - waiting) - lost)
 
 
-def asked(session: Session, name: str, again_at: datetime | None, trouble: str | None) -> None:
+def asked(session: Session, server: str, name: str, again_at: datetime | None, trouble: str | None) -> None:
     """Remember when to ask PanDA again for this queue, and what went wrong."""
     words = trouble[:ERROR_LENGTH] if trouble else None
-    session.execute(update(PandaQueue).where(PandaQueue.name == name).values(fetch_due_at=again_at, trouble=words))
+    session.execute(update(PandaQueue).where(*_is(server, name)).values(fetch_due_at=again_at, trouble=words))

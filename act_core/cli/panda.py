@@ -26,7 +26,8 @@ def unsettled(db: Database, held: Settings) -> dict[str, Any]:
             "panda_ids": list(one.panda_ids),
             "why": one.why,
         }
-        for one in db.read(asks.lost_now, server_name(held), now())
+        for settings in held.everybody()
+        for one in db.read(asks.lost_now, server_name(settings), now())
     ]
     return {"lost": lost, "forgotten": db.read(forgotten.in_doubt)}
 

@@ -16,6 +16,7 @@ def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
     _panda_asks()
+    _panda_queues()
 
 
 def _panda_asks() -> None:
@@ -39,3 +40,24 @@ def _panda_asks() -> None:
     op.create_index(op.f("ix_panda_asks_server_queue_until"), "panda_asks", ["server", "queue", "until"])
     op.create_index(op.f("ix_panda_asks_server_at"), "panda_asks", ["server", "at"])
     op.create_index(op.f("ix_panda_asks_looked_at_at"), "panda_asks", ["looked_at", "at"])
+
+
+def _panda_queues() -> None:
+    """Queues are known by server and name. CRIC, or its last good copy, fills the table again before it is used."""
+    op.drop_table("panda_queues")
+    op.create_table(
+        "panda_queues",
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("served", sa.Boolean(), nullable=False),
+        sa.Column("why", sa.String(length=255), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("parsed", sa.JSON(), nullable=False),
+        sa.Column("raw", LongText, nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.Column("fetch_due_at", UtcDateTime(), nullable=True),
+        sa.Column("trouble", sa.String(length=1024), nullable=True),
+        sa.Column("modified", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("server", "name", name=op.f("pk_panda_queues")),
+        **BYTES,
+    )
