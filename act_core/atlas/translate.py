@@ -1,5 +1,6 @@
 """A PanDA job and its queue as a JobSpec: native, or with a true pilot, as the queue and its CEs decide (modes.py)."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -105,6 +106,11 @@ def translate(
         raise BadInput(f"PanDA job {job.panda_id} cannot be translated: {field}: {why}") from err
 
 
+def pilot_text(job: PandaJob) -> str:
+    """The texts of a job's sealed inputs, by name, as JSON: what the pilot reads, with the job's secrets."""
+    return json.dumps({JOB_FILE: encode_for_pilot(job.raw, job.secrets)})
+
+
 def log_url(prefix: str, booked: datetime, queue: str, panda_id: int) -> str | None:
     """Where the pilot's stdout will be published; None: nowhere."""
     return f"{prefix.rstrip('/')}/{booked:%Y-%m-%d}/{queue}/{panda_id}.out" if prefix else None
@@ -154,7 +160,8 @@ def _environment(case: Case, settings: TranslateSettings, booked: datetime, work
 
 def _inputs(case: Case, settings: TranslateSettings) -> Iterator[InputFile]:
     release_candidate = settings.wrapper_rc if label_of(case.job.label).wrapper_rc else None
-    yield InputFile(name=JOB_FILE, content=encode_for_pilot(case.job.raw))
+    secret = bool(case.job.secrets)  # then the text is kept apart: `pilot_text`
+    yield InputFile(name=JOB_FILE, content=None if secret else encode_for_pilot(case.job.raw), sealed=secret)
     yield InputFile(name=WRAPPER, source=release_candidate or settings.wrapper, executable=True)
     if case.mode is Mode.NATIVE:
         yield from _native_inputs(case, settings)

@@ -17,6 +17,7 @@ from act_core.settings.policy import (
     Errors,
     Fill,
     Reconcile,
+    Secrets,
     Token,
     Voms,
 )
@@ -125,6 +126,7 @@ class ArcSettings(Section):
     downtime: Downtime = Downtime()
     voms: Voms = Voms()
     tokens: Mapping[str, Token] = Field(default_factory=dict)
+    secrets: Secrets = Secrets()
     fill: Fill = Fill()
     blackhole: BlackHole = BlackHole()
     errors: Errors = Errors()
