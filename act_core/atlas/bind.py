@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books
+from act_core.atlas import books, joblog
 from act_core.atlas.books import NAME, PILOT, Booked, Change
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
 from act_core.atlas.pauses import pauses
 from act_core.atlas.sealing import secrets_of
@@ -67,7 +67,7 @@ async def bind(rt: Runtime, name: str) -> Counts:
     now = rt.now()
     settings = TranslateSettings.of(rt.settings.app)
     specs: dict[Booked, Described] = {}
-    refused: dict[Booked, dict[str, Any]] = {}
+    refused: dict[Booked, Change] = {}
     locked: CredentialError | None = None
     for row in rows:
         try:
@@ -75,18 +75,25 @@ async def bind(rt: Runtime, name: str) -> Counts:
         except CredentialError as err:
             locked = err
         except BadInput as err:
-            refused[row] = gave_up(row, str(err), settings.schedulerid, now)
+            refused[row] = _gave_up(row, str(err), settings, now)
         except (ArithmeticError, ValueError) as err:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
-            refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
+            refused[row] = _gave_up(row, f"the tower cannot describe it: {err}", settings, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
     counts = await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings.app.panda, now)
+    await joblog.tell(rt, [over for row, change in refused.items() if (over := joblog.ended(row, change))])
     if locked is not None:
         pauses(rt).begin(KEY, KEY_PAUSE, rt.now())
         raise locked
     if any(row.secrets for row in specs):
         pauses(rt).end(KEY)
     return counts
+
+
+def _gave_up(row: Booked, why: str, settings: TranslateSettings, now: datetime) -> Change:
+    """It never goes to a CE: PanDA is told, and where to read the story."""
+    url = log_url(settings.joblog, row.created or now, row.queue, row.panda_id, row.label)
+    return Change(PandaState.TOREPORT, gave_up(row, why, settings.schedulerid, now, url))
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
@@ -131,7 +138,7 @@ def _write(
     tower: TowerId,
     queue: Queue | None,
     specs: Mapping[Booked, Described],
-    refused: Mapping[Booked, Mapping[str, Any]],
+    refused: Mapping[Booked, Change],
     attempts: int,
     panda: Panda,
     now: datetime,
@@ -139,7 +146,7 @@ def _write(
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
     reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
     changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, reporter) for row in specs}
-    changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
+    changes |= refused
     settled = books.settle(session, changes, now)
     written = settled.written
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()

@@ -18,7 +18,7 @@ from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.db.models import ERROR_LENGTH
 from act_core.engine.sealed import vault
 from act_core.errors import ActError, CredentialError, Transient
-from act_core.logs import log
+from act_core.logs import log, redact
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
 from act_core.words import clean
@@ -54,7 +54,7 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
         counts = await _to_its_end(_take(rt, name, 0 if held else n, label_for(queue), held), GRACE)
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
-        await rt.write(queues.asked, name, until, str(err))
+        await rt.write(queues.asked, name, until, redact(str(err)))
         raise
     pauses(rt).end(f"fetch {name}")
     pause = settings.fetchpause if not counts else timedelta(0)

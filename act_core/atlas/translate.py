@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from act_core.atlas.cric import Queue
 from act_core.atlas.labels import label_of
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import Mode, candidates
 from act_core.atlas.pilot_arguments import arguments
 from act_core.atlas.refusals import refusal_of
@@ -18,7 +19,7 @@ from act_core.atlas.rules import Case, case_of, needs_of
 from act_core.atlas.wire import PandaJob, encode_for_pilot
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile, RuntimeEnvironment
-from act_core.settings.app_model import AppSettings, Translation
+from act_core.settings.app_model import AppSettings, JobLog, Translation
 
 WRAPPER = "runpilot2-wrapper.sh"
 JOB_FILE = "pandaJobData.out"
@@ -45,7 +46,7 @@ class TranslateSettings:
     tarball: str | None = None
     tarball_rc: str | None = None
     tarball_dev: str | None = None
-    urlprefix: str = ""
+    joblog: JobLog = field(default_factory=JobLog)
     queuedata: str = ""
     translation: Translation = field(default_factory=Translation)
 
@@ -61,7 +62,7 @@ class TranslateSettings:
             tarball=pilot.p3tarurl,
             tarball_rc=pilot.p3tarurlrc,
             tarball_dev=pilot.p3tarurldev,
-            urlprefix=app.joblog.urlprefix,
+            joblog=app.joblog,
             queuedata=pilot.queuedata,
             translation=app.translation,
         )
@@ -111,11 +112,6 @@ def pilot_text(job: PandaJob) -> str:
     return json.dumps({JOB_FILE: encode_for_pilot(job.raw, job.secrets)})
 
 
-def log_url(prefix: str, booked: datetime, queue: str, panda_id: int) -> str | None:
-    """Where the pilot's stdout will be published; None: nowhere."""
-    return f"{prefix.rstrip('/')}/{booked:%Y-%m-%d}/{queue}/{panda_id}.out" if prefix else None
-
-
 def batch_queue(queue: Queue) -> str | None:
     """The batch queue that all CEs of the PanDA queue share; None: each CE's own."""
     names = {endpoint.queue for endpoint in candidates(queue)}
@@ -153,7 +149,7 @@ def _streams(case: Case) -> dict[str, Any]:
 def _environment(case: Case, settings: TranslateSettings, booked: datetime, worker: Worker | None) -> dict[str, str]:
     scheduler = f"harvester-{worker.harvester_id}" if worker else settings.schedulerid
     known = {"PANDA_JSID": scheduler, "PILOT_NOKILL": "YES"}
-    url = log_url(settings.urlprefix, booked, case.queue.name, case.job.panda_id)
+    url = log_url(settings.joblog, booked, case.queue.name, case.job.panda_id, case.job.label)
     linked = worker.environment if worker and case.mode is not Mode.NATIVE else {}
     return known | ({"GTAG": url} if url else {}) | linked
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from act_core.atlas.books import NAME as ATLAS
+from act_core.atlas.joblog import links
 from act_core.db import listing
 from act_core.db.listing import Filter
 from act_core.db.models import AttemptColumns, CeJobEvent
@@ -54,6 +56,7 @@ def story(db: Database, settings: Settings, one: str) -> dict[str, Any]:
         "app": app,
         "name": spec.name if spec else "",
         "candidates": list(db.read(listing.candidates, rows[-1].placement_id)),
+        "logs": db.read(links, settings, job) if app == ATLAS else [],
         "description": _shown(spec) if spec else None,
         "attempts": [_attempt(settings, row, [event for event in events if event.job_id == row.id]) for row in rows],
     }

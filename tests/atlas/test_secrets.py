@@ -111,6 +111,7 @@ async def test_they_reach_the_payload_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    keyed.configure(joblog={"urlprefix": "https://logs.example/act"})
     seen, gate = tmp_path / "seen", tmp_path / "gate"
     keyed.shelf.files.put(WRAPPER, spying(seen, gate))
     (number,) = keyed.order(kind="analysis", run_s=0, extra=SECRETS)

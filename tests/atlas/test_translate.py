@@ -10,12 +10,13 @@ import pytest
 from act_core.atlas.cric import Queue
 from act_core.atlas.cric_endpoints import CeEndpoint
 from act_core.atlas.labels import LABELS
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import Mode, candidates, mode_of
-from act_core.atlas.translate import JOB_FILE, TranslateSettings, Worker, log_url, translate
+from act_core.atlas.translate import JOB_FILE, TranslateSettings, Worker, translate
 from act_core.atlas.wire import PandaJob
 from act_core.errors import BadInput
 from act_core.jobspec import JobSpec
-from act_core.settings.app_model import AppSettings, Executable, Panda
+from act_core.settings.app_model import AppSettings, Executable, JobLog, Panda
 from tests.atlas.goldens import BOOKED, PILOTS, SETTINGS, Golden, goldens
 
 GOLDEN = list(goldens())
@@ -205,10 +206,10 @@ def test_scopes_and_names_are_quoted_in_addresses() -> None:
 
 
 def test_logs_have_one_address_for_the_job_and_for_panda() -> None:
-    url = log_url(SETTINGS.urlprefix, BOOKED, "Q", 7)
+    url = log_url(SETTINGS.joblog, BOOKED, "Q", 7, "managed")
     assert url == "https://logs.test.example/act/2026-11-21/Q/7.out"
     assert {spec(truepilot=true).environment["GTAG"] for true in (False, True)} == {url}
-    assert log_url("", BOOKED, "Q", 7) is None
+    assert log_url(JobLog(), BOOKED, "Q", 7, "managed") is None
 
 
 def test_a_native_pilot_speaks_to_nobody_and_needs_no_worker() -> None:
