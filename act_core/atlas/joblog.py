@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import logfiles
-from act_core.atlas.books import NAME, Booked, Change, panda_ids
+from act_core.atlas.books import Booked, Change, app_of, panda_ids
 from act_core.atlas.instance import server_key
 from act_core.atlas.logplaces import Kind, Place, address, area, place_of
 from act_core.atlas.story import story
@@ -58,7 +58,7 @@ async def tell(rt: Runtime, rows: Sequence[Booked]) -> None:
     if not rows:
         return
     try:
-        known = await rt.read(histories, NAME, [row.app_job_id for row in rows])
+        known = await rt.read(histories, app_of(rt.settings), [row.app_job_id for row in rows])
     except Transient as err:
         logger.warning("the stories of %d jobs are not written: %s", len(rows), err)
         return

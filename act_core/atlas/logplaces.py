@@ -11,7 +11,7 @@ from act_core.atlas.wire import ANALYSIS
 from act_core.settings.app_model import JobLog
 from act_core.settings.model import Settings
 
-PRIVATE = "private"  # the part of the area that a web server can protect
+PRIVATE = "private-jobs"  # the part of the area that a web server can protect; no instance can be called so
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+")
 _LONGEST = 100
 
@@ -37,7 +37,7 @@ class Place:
 
 
 def area(settings: Settings) -> Path:
-    return settings.app.joblog.dir or settings.state_dir / "joblog"
+    return settings.app.joblog.dir or settings.app_dir / "joblog"
 
 
 def place_of(joblog: JobLog, booked: datetime, queue: str, panda_id: int, label: str) -> Place | None:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas import books, joblog
 from act_core.atlas.books import Booked
+from act_core.atlas.instance import server_of
 from act_core.db.panda_models import PandaArchive, PandaRow
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
@@ -17,8 +18,11 @@ CHUNK = 500
 async def retire(rt: Runtime) -> Counts:
     """Move a chunk of rows that were closed long enough ago, and write the last page of their stories."""
     moved = await rt.write(_move, rt.now() - rt.settings.arc.jobs.archiveafter)
-    await joblog.tell(rt, moved)
-    return Counts({"retired": len(moved)} if moved else {}) + await joblog.purge(rt)
+    counts = Counts({"retired": len(moved)} if moved else {})
+    for one in (rt, *(rt.seen_by(name) for name in rt.settings.app.instances)):
+        await joblog.tell(one, [row for row in moved if row.server == server_of(one)])
+        counts += await joblog.purge(one)
+    return counts
 
 
 def _move(session: Session, before: datetime) -> list[Booked]:

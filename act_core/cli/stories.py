@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from act_core.atlas.books import NAME as ATLAS
+from act_core.atlas.books import app_of
 from act_core.atlas.joblog import links
 from act_core.db import listing
 from act_core.db.listing import Filter
@@ -56,10 +56,16 @@ def story(db: Database, settings: Settings, one: str) -> dict[str, Any]:
         "app": app,
         "name": spec.name if spec else "",
         "candidates": list(db.read(listing.candidates, rows[-1].placement_id)),
-        "logs": db.read(links, settings, job) if app == ATLAS else [],
+        "logs": _logs(db, settings, app, job),
         "description": _shown(spec) if spec else None,
         "attempts": [_attempt(settings, row, [event for event in events if event.job_id == row.id]) for row in rows],
     }
+
+
+def _logs(db: Database, settings: Settings, app: str, job: str) -> list[dict[str, Any]]:
+    """Where people may read of a PanDA job."""
+    instances = {app_of(seen): seen for seen in settings.everybody()}
+    return db.read(links, instances[app], job) if app in instances else []
 
 
 def _shown(spec: JobSpec) -> dict[str, Any]:

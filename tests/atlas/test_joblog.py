@@ -2,21 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from act_core.atlas import joblog
 from act_core.atlas.logplaces import area
 from act_core.atlas.story import story
 from act_core.cli.stories import story as shown
+from act_core.db.attempts import as_attempt, attempts
 from act_core.db.bootstrap import open_tables
+from act_core.db.claims import settle
 from act_core.db.histories import histories
 from act_core.db.ledger import Line
+from act_core.decisions import Move
 from act_core.reasons import Reason, Topic
-from act_core.states import PandaState
+from act_core.states import CeState, PandaState
 from tests.atlas.house import BOOKED, CE, House
 from tests.atlas.statements import heard_statements
 
@@ -75,14 +79,23 @@ async def test_a_job_of_which_nothing_came_home_has_a_story_and_a_word_where_pan
     assert f"Attempt 1: {state} at {CE}" in await told(logged, number)
 
 
+async def step(house: House, to: CeState) -> None:
+    """The engine moves the only attempt."""
+
+    def move(session: Session) -> None:
+        (one,) = [as_attempt(row) for row in session.execute(attempts())]
+        settle(session, {one: Move(to, "so it is")}, house.rt.now(), "test")
+
+    await house.rt.write(move)
+
+
 async def test_every_attempt_event_and_decision_is_in_it_and_at_last_what_panda_took(logged: House) -> None:
-    logged.configure(panda={"heartbeattime": timedelta(minutes=30)})
-    (number,) = logged.order(run_s=0)
-    await logged.run("fetch-jobs", "translate", "submit")
+    (number,) = await logged.bound()
+    for state in (CeState.SUBMITTING, CeState.SUBMITTED, CeState.LOST):
+        await step(logged, state)
     attempt = await logged.attempt(number)
     facts = {"ce": CE, "why": "somebody", "rule": "r"}
     await logged.rt.note([Line(Topic.CREDENTIAL, Reason.PROXY_SHORT, job_id=attempt.id, facts=facts)])
-    await logged.moved(number, "lost", ce=CE)
     await logged.tower.news()
     assert "until PanDA takes it" in await told(logged, number)
     assert "PanDA was told   nothing yet" in await told(logged, number)
@@ -95,7 +108,7 @@ async def test_every_attempt_event_and_decision_is_in_it_and_at_last_what_panda_
     assert "PanDA was told   failed at 20" in text
     assert "until PanDA takes it" not in text
     assert "tosubmit → submitting" in text
-    assert "submitting → submitted" in text
+    assert "submitted → lost  so it is (test)" in text
     assert "decided: " in text
 
 
@@ -114,9 +127,9 @@ async def test_users_jobs_lie_apart_and_are_not_for_all(logged: House) -> None:
     await logged.moved(number, "donefailed", ce=CE)
     await logged.tower.news()
     root = area(logged.rt.settings)
-    assert {name.split("/")[0] for name in published(logged)} == {"private"}
-    assert {path.stat().st_mode & 0o007 for path in (root / "private").rglob("*")} == {0}
-    assert f'"{URL}/private/' in str((await logged.row(number)).report)
+    assert {name.split("/")[0] for name in published(logged)} == {"private-jobs"}
+    assert {path.stat().st_mode & 0o007 for path in (root / "private-jobs").rglob("*")} == {0}
+    assert f'"{URL}/private-jobs/' in str((await logged.row(number)).report)
 
 
 async def test_nobody_publishes_users_jobs_where_they_are_off(logged: House) -> None:

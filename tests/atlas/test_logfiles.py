@@ -31,24 +31,29 @@ def modes(area: Path) -> dict[str, str]:
 def test_modes_are_those_of_the_part(tmp_path: Path) -> None:
     area = tmp_path / "www"
     logfiles.put(area, PurePosixPath("d/Q/7.out"), b"x", private=False)
-    logfiles.put(area, PurePosixPath("private/d/Q/7.out"), b"x", private=True)
+    logfiles.put(area, PurePosixPath("private-jobs/d/Q/7.out"), b"x", private=True)
     public = {"d": "755", "d/Q": "755", "d/Q/7.out": "644"}
-    private = {"private": "750", "private/d": "750", "private/d/Q": "750", "private/d/Q/7.out": "640"}
+    private = {
+        "private-jobs": "750",
+        "private-jobs/d": "750",
+        "private-jobs/d/Q": "750",
+        "private-jobs/d/Q/7.out": "640",
+    }
     assert modes(area) == public | private
 
 
 def test_modes_that_the_operator_gave_to_directories_stay(tmp_path: Path) -> None:
-    (tmp_path / "private").mkdir(mode=0o700)
-    logfiles.put(tmp_path, PurePosixPath("private/d/Q/7.out"), b"x", private=True)
-    assert modes(tmp_path)["private"] == "700"
+    (tmp_path / "private-jobs").mkdir(mode=0o700)
+    logfiles.put(tmp_path, PurePosixPath("private-jobs/d/Q/7.out"), b"x", private=True)
+    assert modes(tmp_path)["private-jobs"] == "700"
 
 
 @pytest.mark.usefixtures("umask")
 def test_the_group_that_the_operator_gave_is_handed_down(tmp_path: Path) -> None:
-    (tmp_path / "private").mkdir()
-    (tmp_path / "private").chmod(0o2750)
-    logfiles.put(tmp_path, PurePosixPath("private/d/Q/7.out"), b"x", private=True)
-    assert f"{(tmp_path / 'private/d/Q').stat().st_mode & 0o7777:o}" == "2750"
+    (tmp_path / "private-jobs").mkdir()
+    (tmp_path / "private-jobs").chmod(0o2750)
+    logfiles.put(tmp_path, PurePosixPath("private-jobs/d/Q/7.out"), b"x", private=True)
+    assert f"{(tmp_path / 'private-jobs/d/Q').stat().st_mode & 0o7777:o}" == "2750"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -128,13 +133,17 @@ def files(area: Path) -> set[str]:
 
 def test_old_days_go_with_their_directories(tmp_path: Path) -> None:
     make(
-        tmp_path, "2026-11-06/Q/1.out", "2026-11-06/Q/.1.out.x7y", "2026-11-06/R/2.story", "private/2025-01-01/Q/3.log"
+        tmp_path,
+        "2026-11-06/Q/1.out",
+        "2026-11-06/Q/.1.out.x7y",
+        "2026-11-06/R/2.story",
+        "private-jobs/2025-01-01/Q/3.log",
     )
-    make(tmp_path, "2026-11-07/Q/4.out", "private/2026-11-30/Q/5.out")
+    make(tmp_path, "2026-11-07/Q/4.out", "private-jobs/2026-11-30/Q/5.out")
     assert logfiles.purge(tmp_path, OLDEST, 100) == 4
-    assert files(tmp_path) == {"2026-11-07/Q/4.out", "private/2026-11-30/Q/5.out"}
-    assert names(tmp_path) == ["2026-11-07", "private"]
-    assert names(tmp_path / "private") == ["2026-11-30"]
+    assert files(tmp_path) == {"2026-11-07/Q/4.out", "private-jobs/2026-11-30/Q/5.out"}
+    assert names(tmp_path) == ["2026-11-07", "private-jobs"]
+    assert names(tmp_path / "private-jobs") == ["2026-11-30"]
 
 
 def test_it_is_removed_bit_by_bit(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def test_other_names_are_one_part_of_a_path_and_of_an_address(name: str) -> None
     [
         pytest.param("managed", "private", "2026-11-21/Q/7.out", id="production"),
         pytest.param("prod_test", "off", "2026-11-21/Q/7.out", id="a test"),
-        pytest.param("user", "private", "private/2026-11-21/Q/7.out", id="analysis"),
-        pytest.param("panda", "private", "private/2026-11-21/Q/7.out", id="a user's build job"),
-        pytest.param("", "private", "private/2026-11-21/Q/7.out", id="unreadable"),
+        pytest.param("user", "private", "private-jobs/2026-11-21/Q/7.out", id="analysis"),
+        pytest.param("panda", "private", "private-jobs/2026-11-21/Q/7.out", id="a user's build job"),
+        pytest.param("", "private", "private-jobs/2026-11-21/Q/7.out", id="unreadable"),
         pytest.param("user", "public", "2026-11-21/Q/7.out", id="analysis for all"),
         pytest.param("user", "off", None, id="analysis for nobody"),
     ],
@@ -46,7 +46,7 @@ def test_the_label_decides_who_may_look(label: str, analysis: str, path: str | N
     found = place_of(logs, DAY, "Q", 7, label)
     assert (str(found.path(Kind.OUT)) if found else None) == path
     assert log_url(logs, DAY, "Q", 7, label) == (f"https://logs.example/act/{path}" if path else None)
-    assert found is None or found.private == str(path).startswith("private/")
+    assert found is None or found.private == str(path).startswith("private-jobs/")
 
 
 def test_without_an_address_nothing_is_published() -> None:
