@@ -4,6 +4,7 @@ A full disk, or a database that is away for a moment, loses logs and never jobs.
 """
 
 import asyncio
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -69,9 +70,10 @@ def _write(settings: Settings, rows: Sequence[Booked], known: Mapping[str, Seque
     for n, row in enumerate(rows):
         where = place(settings, row)
         assert where is not None
-        told = story(row, known.get(row.app_job_id, ()), now).encode()[: settings.app.joblog.size]
+        told = story(row, known.get(row.app_job_id, ()), now).encode()
+        page = logfiles.cut(io.BytesIO(told), len(told), settings.app.joblog.size)
         try:
-            logfiles.put(area(settings), where.path(Kind.STORY), told, private=where.private)
+            logfiles.put(area(settings), where.path(Kind.STORY), page, private=where.private)
             if not (area(settings) / where.path(Kind.OUT)).exists():
                 words = NO_OUTPUT.format(story=where.path(Kind.STORY).name).encode()
                 logfiles.put(area(settings), where.path(Kind.OUT), words, private=where.private)

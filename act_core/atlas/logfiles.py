@@ -62,7 +62,8 @@ def read(directory: Path, name: str, most: int) -> bytes | None:
             return None
         raise
     with file:
-        return cut(file, most) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        found = os.fstat(file.fileno())
+        return cut(file, found.st_size, most) if stat.S_ISREG(found.st_mode) else None
 
 
 def _opened(directory: Path, parts: tuple[str, ...]) -> BinaryIO:
@@ -79,9 +80,8 @@ def _opened(directory: Path, parts: tuple[str, ...]) -> BinaryIO:
         os.close(here)
 
 
-def cut(file: BinaryIO, most: int) -> bytes:
-    """All of a file, or its head and its tail and between them how much is missing."""
-    size = os.fstat(file.fileno()).st_size
+def cut(file: BinaryIO, size: int, most: int) -> bytes:
+    """All of a file of this size, or its head and its tail and between them how much is missing."""
     if size <= most:
         return file.read(most)
     half = most // 2
