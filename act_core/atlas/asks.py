@@ -67,6 +67,13 @@ def lost(session: Session, ask: int, what: What, why: str, n: int | None = None,
     session.execute(update(PandaAsk).where(PandaAsk.id == ask).values(columns))
 
 
+def look_again(session: Session, server: str, queue: str, now: datetime) -> None:
+    """Jobs of a call that could not be booked have been, by now: its number is found out anew."""
+    of_queue = (PandaAsk.server == server, PandaAsk.queue == queue, PandaAsk.until > now)
+    unbooked = update(PandaAsk).where(*of_queue, PandaAsk.what == What.UNBOOKED.value)
+    session.execute(unbooked.values(looked_at=None))
+
+
 def looked(session: Session, found: Mapping[int, int], now: datetime) -> None:
     """How many jobs each of these calls has lost, as far as PanDA can tell; one that lost none goes."""
     if none := [ask for ask, n in found.items() if n == 0]:

@@ -3,23 +3,29 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books, queues
+from act_core.atlas import books, joblog, queues
 from act_core.atlas.books import PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.forgotten import asked_first
 from act_core.atlas.instance import queue_of, server_of
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
-from act_core.atlas.translate import TranslateSettings, translate
+from act_core.atlas.pauses import pauses
+from act_core.atlas.sealing import secrets_of
+from act_core.atlas.translate import TranslateSettings, pilot_text, translate
 from act_core.atlas.wire import PandaJob
+from act_core.credentials.vault import Vault
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.panda_models import PandaRow
-from act_core.errors import BadInput
+from act_core.engine.sealed import vault
+from act_core.errors import BadInput, CredentialError
 from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
 from act_core.logs import log
@@ -30,46 +36,69 @@ from act_core.states import PandaState
 
 logger = log(__name__)
 BATCH = 500
+KEY, KEY_PAUSE = "key", timedelta(seconds=30)  # jobs with secrets and no key to open them
 
 
 async def due(rt: Runtime) -> Sequence[str]:
     """PanDA queues with jobs that no attempt stands for."""
-    return await rt.read(_queues_with_sent, server_of(rt), rt.now())
+    return await rt.read(_queues_with_sent, server_of(rt), rt.now(), _locked(rt))
 
 
-def _waits(server: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _locked(rt: Runtime) -> bool:
+    """Whether jobs with secrets wait for their key."""
+    return pauses(rt).lasts(KEY, rt.now())
+
+
+def _to_bind(server: str, now: datetime, locked: bool) -> tuple[ColumnElement[bool], ...]:
     may = or_(PandaRow.check_due_at.is_(None), PandaRow.check_due_at <= now)
-    return PandaRow.state == PandaState.SENT.value, PandaRow.server == server, may
+    sent = (PandaRow.state == PandaState.SENT.value, PandaRow.server == server, may)
+    return (*sent, PandaRow.secrets.is_(None)) if locked else sent
 
 
-def _queues_with_sent(session: Session, server: str, now: datetime) -> list[str]:
-    question = select(PandaRow.queue).where(*_waits(server, now))
+def _queues_with_sent(session: Session, server: str, now: datetime, locked: bool) -> list[str]:
+    question = select(PandaRow.queue).where(*_to_bind(server, now, locked))
     return list(session.scalars(question.distinct().order_by(PandaRow.queue)))
 
 
-def _sent(session: Session, server: str, queue: str, now: datetime) -> list[Booked]:
-    return books.picked(session, *_waits(server, now), PandaRow.queue == queue, limit=BATCH, texts=("job",))
+def _sent(session: Session, server: str, queue: str, now: datetime, locked: bool) -> list[Booked]:
+    wanted = (*_to_bind(server, now, locked), PandaRow.queue == queue)
+    return books.picked(session, *wanted, limit=BATCH, texts=("job", "secrets"))
 
 
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
-    rows, queue = await rt.read(_sent, server_of(rt), name, rt.now()), await queue_of(rt, name)
+    rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await queue_of(rt, name)
     unserved = await rt.read(queues.unserved, server_of(rt), name)
     others = await asked_first(rt, rows)
-    now = rt.now()  # one time for the description and the row: the log's address names its day
+    now = rt.now()
     settings = TranslateSettings.of(rt.settings.app)
-    specs: dict[Booked, JobSpec] = {}
+    specs: dict[Booked, Described] = {}
+    locked: CredentialError | None = None
     for row in [row for row in rows if row not in others]:
         try:
-            specs[row] = described(row, queue, unserved, settings, now)
+            specs[row] = described(row, queue, unserved, settings, vault(rt), now)
+        except CredentialError as err:
+            locked = err
         except BadInput as err:
-            others[row] = Change(PandaState.TOREPORT, gave_up(row, str(err), settings.schedulerid, now))
+            others[row] = _gave_up(row, str(err), settings, now)
         except (ArithmeticError, ValueError) as err:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
-            why = f"the tower cannot describe it: {err}"
-            others[row] = Change(PandaState.TOREPORT, gave_up(row, why, settings.schedulerid, now))
+            others[row] = _gave_up(row, f"the tower cannot describe it: {err}", settings, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    return await rt.write(_write, rt.tower, queue, specs, others, attempts, rt.settings, now)
+    counts = await rt.write(_write, rt.tower, queue, specs, others, attempts, rt.settings, now)
+    await joblog.tell(rt, [over for row, change in others.items() if (over := joblog.ended(row, change))])
+    if locked is not None:
+        pauses(rt).begin(KEY, KEY_PAUSE, rt.now())
+        raise locked
+    if any(row.secrets for row in specs):
+        pauses(rt).end(KEY)
+    return counts
+
+
+def _gave_up(row: Booked, why: str, settings: TranslateSettings, now: datetime) -> Change:
+    """It never goes to a CE: PanDA is told, and where to read the story."""
+    url = log_url(settings.joblog, row.created or now, row.queue, row.panda_id, row.label)
+    return Change(PandaState.TOREPORT, gave_up(row, why, settings.schedulerid, now, url))
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
@@ -87,25 +116,37 @@ def vouched(row: Booked, settings: Panda, now: datetime) -> datetime:
     return row.told_at + settings.livetime
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A job in nobody's dialect. `sealed`: the texts of its sealed inputs, encrypted."""
+
+    spec: JobSpec
+    sealed: bytes | None = None
+
+
 def described(
-    row: Booked, queue: Queue | None, unserved: str | None, settings: TranslateSettings, now: datetime
-) -> JobSpec:
-    """The job in nobody's dialect. Raises BadInput with the reason."""
+    row: Booked, queue: Queue | None, unserved: str | None, settings: TranslateSettings, key: Vault, now: datetime
+) -> Described:
+    """What its CE is asked for. Raises BadInput with the reason, and CredentialError: its secrets wait for their key.
+
+    The job's logs are of the day on which it was taken from PanDA, in whatever attempt.
+    """
     if queue is None or not queue.endpoints:
         raise BadInput(f"queue {row.queue} has no CE")
     if queue.status == "offline":
         raise BadInput(f"queue {row.queue} is offline")
-    spec = translate(PandaJob.parse(json.loads(row.job)), queue, settings, now)
+    job = PandaJob.parse(json.loads(row.job)).model_copy(update={"secrets": secrets_of(key, row)})
+    spec = translate(job, queue, settings, row.created or now)
     if unserved:  # its CEs may get no new jobs any more
         raise BadInput(f"queue {row.queue} is not served by this tower any more: {unserved}")
-    return spec
+    return Described(spec, key.seal(pilot_text(job)) if spec.sealed else None)
 
 
 def _write(
     session: Session,
     tower: TowerId,
     queue: Queue | None,
-    specs: Mapping[Booked, JobSpec],
+    specs: Mapping[Booked, Described],
     others: Mapping[Booked, Change],
     attempts: int,
     settings: Settings,
@@ -120,7 +161,8 @@ def _write(
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
-            *(app_of(settings), row.app_job_id, specs[row], ces, attempts),
+            *(app_of(settings), row.app_job_id, specs[row].spec, ces, attempts),
+            sealed=specs[row].sealed,
             share=row.queue,
             vouched_until=vouched(row, settings.app.panda, now),
         )

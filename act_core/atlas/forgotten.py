@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books
+from act_core.atlas import books, joblog
 from act_core.atlas.books import Booked, Change, app_of
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import panda, server_of
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import JobStatus
 from act_core.db import orphans, wishes
@@ -24,7 +25,7 @@ from act_core.db.panda_models import PandaRow
 from act_core.errors import ActError
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.settings.app_model import Panda
+from act_core.settings.app_model import AppSettings, Panda
 from act_core.states import PandaState, Request
 
 logger = log(__name__)
@@ -80,7 +81,7 @@ def before_binding(row: Booked, said: JobStatus | None, now: datetime) -> Change
     return None if _waits(row, said) else Change(PandaState.FORGOTTEN, _kept(said, now))
 
 
-def after_asking(row: Booked, said: JobStatus | None, strange: bool, settings: Panda, now: datetime) -> Change:
+def after_asking(row: Booked, said: JobStatus | None, strange: bool, app: AppSettings, now: datetime) -> Change:
     """What PanDA's word means for a job in doubt; `strange`: jobs of ours with unknown keys are on the CEs."""
     assert row.state_since is not None
     if said is None:
@@ -90,22 +91,27 @@ def after_asking(row: Booked, said: JobStatus | None, strange: bool, settings: P
     if not said.known:
         return Change(None, {"check_due_at": now + AGAIN, "heartbeat_due_at": now})
     if _waits(row, said) and (said.status != "starting" or told_since(row, row.state_since)):
-        return _not_told(row, row.state_since, strange, settings, now)
-    if now - row.state_since < settings.forgottentime:
+        return _not_told(row, row.state_since, strange, app, now)
+    if now - row.state_since < app.panda.forgottentime:
         return Change(None, _kept(said, now))
-    why = f"PanDA says that it is {said.status}, and the tower has known of no attempt for {settings.forgottentime}"
-    return Change(PandaState.TOREPORT, gave_up(row, why, settings.schedulerid, now))
+    why = f"PanDA says that it is {said.status}, and the tower has known of no attempt for {app.panda.forgottentime}"
+    return _failed(row, why, app, now)
 
 
-def _not_told(row: Booked, since: datetime, strange: bool, settings: Panda, now: datetime) -> Change:
+def _not_told(row: Booked, since: datetime, strange: bool, app: AppSettings, now: datetime) -> Change:
     """PanDA has heard of no attempt. It hears of the job now, and an attempt is made when the CEs' lists are read."""
     lists = since + LISTS_READ
     if now < lists:
         columns: dict[str, Any] = {"check_due_at": lists}
         return Change(None, columns if told_since(row, since) else columns | {"heartbeat_due_at": now})
     if strange:
-        return Change(PandaState.TOREPORT, gave_up(row, STRANGE, settings.schedulerid, now))
+        return _failed(row, STRANGE, app, now)
     return Change(PandaState.SENT, {"check_due_at": None, "error": None})
+
+
+def _failed(row: Booked, why: str, app: AppSettings, now: datetime) -> Change:
+    url = log_url(app.joblog, row.created or now, row.queue, row.panda_id, row.label)
+    return Change(PandaState.TOREPORT, gave_up(row, why, app.panda.schedulerid, now, url))
 
 
 async def asked_first(rt: Runtime, rows: Sequence[Booked]) -> dict[Booked, Change]:
@@ -153,9 +159,11 @@ async def ask(rt: Runtime, server: str) -> Counts:
         return Counts()
     said = await _said(rt, rows)
     strange, now = await rt.read(orphans.strange), rt.now()
-    settings = rt.settings.app.panda
-    changes = {row: after_asking(row, said.get(row.panda_id), strange, settings, now) for row in rows}
-    return await rt.write(_write, app_of(rt.settings), changes, now)
+    app = rt.settings.app
+    changes = {row: after_asking(row, said.get(row.panda_id), strange, app, now) for row in rows}
+    counts = await rt.write(_write, app_of(rt.settings), changes, now)
+    await joblog.tell(rt, [over for row, change in changes.items() if (over := joblog.ended(row, change))])
+    return counts
 
 
 def _write(session: Session, app: str, changes: Mapping[Booked, Change], now: datetime) -> Counts:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from act_core.atlas import asks, forgotten
-from act_core.atlas.instance import server_name
+from act_core.atlas.instance import server_key
 from act_core.cli.context import now
 from act_core.db.session import Database
 from act_core.settings import Settings
@@ -27,7 +27,7 @@ def unsettled(db: Database, held: Settings) -> dict[str, Any]:
             "why": one.why,
         }
         for settings in held.everybody()
-        for one in db.read(asks.lost_now, server_name(settings), now())
+        for one in db.read(asks.lost_now, server_key(settings), now())
     ]
     return {"lost": lost, "forgotten": db.read(forgotten.in_doubt)}
 

@@ -9,7 +9,7 @@ from act_core.atlas import bind
 from act_core.atlas.books import Booked
 from act_core.atlas.forgotten import after_asking, before_binding, is_ahead
 from act_core.atlas.reports import JobStatus
-from act_core.settings.app_model import Panda
+from act_core.settings.app_model import AppSettings, Panda
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
 from tests.atlas.house import BOOKED, CE, House
@@ -74,7 +74,7 @@ OLD = replace(DOUBTFUL, state_since=NOW - Panda().forgottentime)
 def test_what_panda_says_of_a_job_in_doubt(
     row: Booked, said: JobStatus | None, strange: bool, to: PandaState | None, speaks: bool
 ) -> None:
-    change = after_asking(row, said, strange, Panda(), NOW)
+    change = after_asking(row, said, strange, AppSettings(), NOW)
     assert change.to == to
     assert (change.columns.get("heartbeat_due_at") is not None) is speaks
     if to is None:

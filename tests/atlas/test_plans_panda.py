@@ -55,8 +55,8 @@ def full(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.
 
 DAY = timedelta(days=1)
 QUESTIONS: dict[str, Callable[[Session], Any]] = {
-    "bind.due": lambda s: bind._queues_with_sent(s, "s", NOW),
-    "bind.sent": lambda s: bind._sent(s, "s", "Q0", NOW),
+    "bind.due": lambda s: bind._queues_with_sent(s, "s", NOW, False),
+    "bind.sent": lambda s: bind._sent(s, "s", "Q0", NOW, True),
     "forgotten.due": lambda s: forgotten._rows(s, "s", NOW, 1000),
     "forgotten.due_behind": lambda s: forgotten._behind(s, "s", NOW, 1000),
     "forgotten.in_doubt": forgotten.in_doubt,
@@ -64,6 +64,7 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "asks.booked": lambda s: asks.booked(s, 1),
     "asks.reserved": lambda s: asks.reserved(s, "s", "Q0", NOW),
     "asks.unlooked": lambda s: asks.unlooked(s, "s", NOW, 100),
+    "asks.look_again": lambda s: asks.look_again(s, "s", "Q0", NOW),
     "asks.looked": lambda s: asks.looked(s, {1: 2, 2: 0}, NOW),
     "asks.lost_now": lambda s: asks.lost_now(s, "s", NOW),
     "asks.lost_between": lambda s: asks.lost_between(s, "s", NOW - DAY, NOW),

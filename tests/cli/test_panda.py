@@ -8,7 +8,7 @@ import pytest
 
 from act_core.atlas import asks, books, forgotten
 from act_core.atlas.asks import What
-from act_core.atlas.instance import server_name
+from act_core.atlas.instance import server_key
 from act_core.db.session import Database
 from act_core.settings import load_settings
 from tests.cli.conftest import Act
@@ -29,7 +29,7 @@ def test_nothing_is_lost(act: Act) -> None:
 
 
 def test_lost_and_forgotten_jobs_are_shown(act: Act, db: Database) -> None:
-    server = server_name(load_settings(None, None).settings)
+    server = server_key(load_settings(None, None).settings)
     for queue, what, ids in (("Q1", What.LOST, ()), ("Q2", What.UNBOOKED, range(1, 8))):
         ask = db.write(asks.begin, server, queue, "managed", 7, NOW)
         db.write(asks.lost, ask, what, "the line broke", None, tuple(ids))
