@@ -12,11 +12,13 @@ from act_core.atlas.lost_answers import at_most, still_reserved
 from act_core.atlas.panda_connection import PandaConnection
 from act_core.atlas.reports import ActiveJobs, JobStatus
 from act_core.cli.panda import told
+from act_core.credentials.vault import key_file, make_key
 from act_core.simulators.faults import Kind
 from tests.atlas.house import ACQUIRE, QUEUE, House, Killed, killed_at
 from tests.atlas.statements import heard_statements
 from tests.atlas.test_best_before import both
 from tests.atlas.test_fetch_jobs import break_down
+from tests.atlas.test_secrets import SECRETS
 
 FETCH = "fetch-jobs"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -154,6 +156,24 @@ async def test_jobs_without_a_number_are_counted(queue: House) -> None:
     await queue.run(FETCH)
     (one,) = await lost(queue)
     assert (one.n, one.what, one.panda_ids) == (1, What.UNBOOKED, ())
+
+
+async def test_jobs_that_wait_for_the_key_are_counted_until_they_are_booked(queue: House) -> None:
+    make_key(queue.rt.settings, first=True)
+    key = key_file(queue.rt.settings)
+    away = key.rename(key.with_name("away"))
+    (secret,), _ = queue.order(extra=SECRETS), queue.order()
+    await queue.run(FETCH)
+    assert [(one.what, one.panda_ids) for one in await lost(queue)] == [(What.UNBOOKED, (secret,))]
+    both(queue, minutes=7)
+    await queue.run(FETCH)
+    assert [one.n for one in await lost(queue)] == [1]
+    away.rename(key)
+    both(queue, minutes=6)
+    await queue.run(FETCH)
+    assert secret in await queue.rows()
+    await queue.run(FETCH)
+    assert await lost(queue) == []
 
 
 async def test_while_panda_is_away_nothing_is_concluded(queue: House) -> None:
