@@ -1,7 +1,7 @@
 """The ATLAS application, as the tower plugs it in."""
 
 from act_core.apps import Application, Part
-from act_core.atlas import awaited, bind, fetch_jobs, heartbeat, mirror, refresh, retire, validate
+from act_core.atlas import awaited, bind, closing, fetch_jobs, heartbeat, mirror, refresh, retire, validate
 from act_core.atlas.books import NAME
 
 APP = Application(
@@ -14,6 +14,7 @@ APP = Application(
         Part("fetch-validate", "validate", validate.due, validate.validate),
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
         Part("heartbeat", "ask", awaited.due, awaited.ask),
+        Part("close-books", "close for", closing.due, closing.close_books),
     ),
     archive=retire.retire,
 )

@@ -14,7 +14,7 @@ from act_core.db.models import ERROR_LENGTH
 from act_core.db.panda_models import PandaRow
 from act_core.logs import log
 from act_core.runtime import Counts
-from act_core.states import PANDA_LIFE, PandaState
+from act_core.states import PANDA_LIFE, PandaState, end_of
 
 logger = log(__name__)
 NAME = "atlas"
@@ -37,6 +37,9 @@ WRITABLE = frozenset(
         "check_due_at",
         "report",
         "error",
+        "ended_as",
+        "cause",
+        "unverified",
     }
 )
 
@@ -190,6 +193,8 @@ def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
         values["error"] = values["error"][:ERROR_LENGTH]
     if change.to is not None and change.to is not row.state:
         values |= {"state": change.to.value, "state_since": now}
+    if change.to is PandaState.CLOSED:
+        values.setdefault("ended_as", end_of(row.state, values.get("told", row.told)).value)
     return values
 
 
