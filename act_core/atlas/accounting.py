@@ -87,7 +87,7 @@ def counted(session: Session, server: str, start: datetime, end: datetime) -> It
     What is open is read with the last piece, in one snapshot.
     """
     over = [_ended(table, start, *ended(table, server)) for table in JOBS]
-    still = [_open(PandaRow, start, PandaRow.state.in_(OPEN), PandaRow.server == server)]
+    still = [_open(PandaRow, start, PandaRow.state == state, PandaRow.server == server) for state in OPEN]
     since = [(table.state == _CLOSED, table.state_since >= bindparam("until")) for table in JOBS]
     still += [_open(table, start, *where, table.server == server) for table, where in zip(JOBS, since, strict=True)]
     early, last = union_all(*over), union_all(*over, *still)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -80,18 +80,18 @@ def _put(session: Session, table: Any, books: Books, rows: Sequence[Mapping[str,
 
 
 def open_days(session: Session, server: str, before: date) -> list[date]:
-    """Days before this one that are not closed, the oldest first: from the last closed one, else the first job, on."""
-    last = session.scalar(select(func.max(ClosedDay.day)).where(ClosedDay.server == server))
-    first = date.fromisoformat(last) + DAY if last else _first_day(session, server)
-    if first is None:
-        return []
-    return [first + n * DAY for n in range((before - first).days)]
+    """Days before this one that are not closed, the oldest first: from the first job, or the first closed day, on."""
+    closed = set(session.scalars(select(ClosedDay.day).where(ClosedDay.server == server)))
+    known = [date.fromisoformat(min(closed))] if closed else []
+    first = min((*known, *_first_jobs(session, server)), default=before)
+    days = (first + n * DAY for n in range((before - first).days))
+    return [day for day in days if str(day) not in closed]
 
 
-def _first_day(session: Session, server: str) -> date | None:
-    """The day of the oldest job: ids grow with time."""
-    oldest = [
+def _first_jobs(session: Session, server: str) -> list[date]:
+    """The days of the oldest job in use and of the oldest one at rest: ids grow with time."""
+    oldest = (
         session.scalar(select(table.created).where(table.server == server).order_by(table.id).limit(1))
         for table in (PandaArchive, PandaRow)
-    ]
-    return min((one.date() for one in oldest if one), default=None)
+    )
+    return [one.date() for one in oldest if one]

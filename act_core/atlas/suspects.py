@@ -42,15 +42,16 @@ def unaccounted(
     return (*_bare(session, owner), *_strays(session, owner), *_stuck(session, owner, patience, now), *answers)
 
 
-def _bare(session: Session, owner: Owner) -> list[Finding]:
+def _bare(session: Session, owner: Owner) -> Iterable[Finding]:
     """Jobs that an attempt should stand for, and none does."""
-    states = [state for state in OPEN if state not in _UNBOUND]
     none = [~exists().where(attempts_of(PandaRow, table, owner)) for table in ATTEMPTS]
-    question = select(PandaRow.panda_id, PandaRow.attempt_nr, PandaRow.state).where(
-        PandaRow.state.in_(states), PandaRow.server == owner.server, *none
-    )
-    rows = session.execute(question.order_by(PandaRow.id).limit(MOST))
-    return [Finding(app_job_id(panda, nr), f"{state}, and no attempt stands for it") for panda, nr, state in rows]
+    for state in OPEN:
+        if state not in _UNBOUND:
+            question = select(PandaRow.panda_id, PandaRow.attempt_nr).where(
+                PandaRow.state == state, PandaRow.server == owner.server, *none
+            )
+            for panda, nr in session.execute(question.limit(MOST)):
+                yield Finding(app_job_id(panda, nr), f"{state}, and no attempt stands for it")
 
 
 def _strays(session: Session, owner: Owner) -> list[Finding]:

@@ -18,13 +18,13 @@ from act_core.cli.out import fail, out, plain, print_json, table
 from act_core.cli.stories import at
 from act_core.errors import BadInput
 
-HELP = """What was taken from PanDA, and what became of it: taken = finished + failed + given back + in flight.
-
-Jobs by day (UTC) and queue, core-hours by cause, CE and queue; and, by id, jobs that are unaccounted for, that were
-executed twice, or whose outputs nobody could check. Without options: today so far. A day that is closed is told as it
-was closed.
-
-Exit 1: something is unaccounted for, executed twice, or does not balance."""
+HELP = (
+    "What was taken from PanDA, and what became of it: taken = finished + failed + given back + in flight.\n\n"
+    "Jobs by day (UTC) and queue; core-hours by cause, CE and queue; and by id, jobs that are unaccounted for, that "
+    "were executed twice, or whose outputs nobody could check. Without options: today so far. A day that is closed is "
+    "told as it was closed.\n\n"
+    "Exit 1: something is unaccounted for, was executed twice, or does not balance."
+)
 app = typer.Typer(help=HELP, invoke_without_command=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 LONGEST = 400  # days at once
