@@ -17,4 +17,5 @@ APP = Application(
         Part("close-books", "close for", closing.due, closing.close_books),
     ),
     archive=retire.retire,
+    several=True,
 )

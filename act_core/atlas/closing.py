@@ -8,17 +8,23 @@ from sqlalchemy.orm import Session
 from act_core.atlas import closed_days, suspects
 from act_core.atlas.accounting import Owner, counted, spent
 from act_core.atlas.accounts import Books, bounds, changes, patience, tally, total
-from act_core.atlas.books import NAME
-from act_core.atlas.instance import server_of
+from act_core.atlas.books import app_of
+from act_core.atlas.instance import server_name, server_of
 from act_core.atlas.suspects import LostAnswer
 from act_core.errors import BadInput
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings import app_model
+from act_core.settings.model import Settings
 
 logger = log(__name__)
 SETTLED_AFTER = timedelta(minutes=15)  # after midnight: whoever wrote at its last moment is through
 NAMED = 20  # jobs in a line of the log
+
+
+def owner_of(settings: Settings) -> Owner:
+    """Whose books these settings are about."""
+    return Owner(server_name(settings), app_of(settings))
 
 
 def books_of(
@@ -81,9 +87,9 @@ async def _open(rt: Runtime) -> list[date]:
     return await rt.read(closed_days.open_days, server_of(rt), (rt.now() - SETTLED_AFTER).date())
 
 
-async def close_books(rt: Runtime, server: str) -> Counts:
+async def close_books(rt: Runtime, _server: str) -> Counts:
     """Close every day that is over, the oldest first; each in a transaction of its own."""
-    owner, counts = Owner(server, NAME), Counts()
+    owner, counts = owner_of(rt.settings), Counts()
     for day in await _open(rt):
         books = await rt.read(computed, owner, day, rt.now(), rt.settings.app.books)
         if await rt.write(closed_days.write, books, rt.now()):

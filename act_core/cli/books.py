@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from act_core.atlas import closed_days, closing
-from act_core.atlas.accounting import Owner
 from act_core.atlas.accounts import DAY, DELIVERED, Account, Books, Finding, Spent, total
-from act_core.atlas.books import NAME
-from act_core.atlas.instance import server_name
 from act_core.cli.context import database, now, settings
 from act_core.cli.out import fail, out, plain, print_json, table
 from act_core.cli.stories import at
+from act_core.db.session import Database
 from act_core.errors import BadInput
+from act_core.settings import Settings
 
 HELP = (
     "What was taken from PanDA, and what became of it: taken = finished + failed + given back + in flight.\n\n"
@@ -45,9 +44,9 @@ def books(
         return
     moment, held = now(), settings()
     days = _days(day, since, until, moment.date())
+    owners = [closing.owner_of(seen) for seen in held.everybody()]
     with database(held) as db:
-        owner, policy = Owner(server_name(held), NAME), held.app.books
-        found = [db.read(closing.books_of, owner, one, moment, policy) for one in days]
+        found = [db.read(closing.books_of, owner, one, moment, held.app.books) for one in days for owner in owners]
     shown = [_only(one, queue) for one in found] if queue else found
     if json:
         print_json({"good": all(one.good for one in shown), "days": [as_json(one) for one in shown]})
@@ -71,18 +70,25 @@ def close(
     if not closing.may_close(one, moment):
         raise BadInput(f"{one} is not over: books are closed from 00:15 UTC of the next day on")
     with database(held) as db:
-        fresh = db.read(closing.computed, Owner(server_name(held), NAME), one, moment, held.app.books)
-        changed = db.read(closing.differences, fresh) if again else None
-        written = db.write(closed_days.write, fresh, moment, changed)
-    if not written:
-        fail(f"{one} is closed (`act books --day {one}`); --again closes it anew and tells what has changed", 1)
-    fresh = replace(fresh, closed_at=moment, changed=changed or ())
+        found = [_closed(db, seen, one, moment, again) for seen in held.everybody()]
     if json:
-        print_json(as_json(fresh))
+        print_json({"good": all(fresh.good for fresh in found), "days": [as_json(fresh) for fresh in found]})
     else:
-        _print([fresh])
-    if not fresh.good:
+        _print(found)
+    if not all(fresh.good for fresh in found):
         raise typer.Exit(1)
+
+
+def _closed(db: Database, held: Settings, day: date, moment: datetime, again: bool) -> Books:
+    """The books as they were written."""
+    fresh = db.read(closing.computed, closing.owner_of(held), day, moment, held.app.books)
+    changed = db.read(closing.differences, fresh) if again else None
+    if not db.write(closed_days.write, fresh, moment, changed):
+        fail(
+            f"{day} of {fresh.server} is closed (`act books --day {day}`); --again closes it anew and tells what has changed",
+            1,
+        )
+    return replace(fresh, closed_at=moment, changed=changed or ())
 
 
 def _days(day: str | None, since: str | None, until: str | None, today: date) -> list[date]:
@@ -144,10 +150,10 @@ def _h(core_s: int) -> float:
 
 
 def _print(days: Sequence[Books]) -> None:
-    if len(days) == 1:
-        (one,) = days
-        lines = [_line(account.queue, account) for account in one.accounts]
-        table(("queue", *COLUMNS), [*lines, _line("all", total(one.accounts))], title=_title(one))
+    if len({one.day for one in days}) == 1:
+        for one in days:
+            lines = [_line(account.queue, account) for account in one.accounts]
+            table(("queue", *COLUMNS), [*lines, _line("all", total(one.accounts))], title=_title(one))
     else:
         table(("day", *COLUMNS), [_line(_title(one), total(one.accounts), one.unbalanced) for one in days])
     _print_spent([spent for one in days for spent in one.spent])
@@ -156,15 +162,16 @@ def _print(days: Sequence[Books]) -> None:
         ("doubly", "executed twice"),
         ("unverified", "not verified"),
     ):
-        _print_findings(words, {finding.job: finding for one in days for finding in getattr(one, name)})
+        _print_findings(words, {(one.server, finding.job): finding for one in days for finding in getattr(one, name)})
     for change in (change for one in days for change in one.changed):
         out.print(plain(f"changed: {change}"), markup=False)
 
 
 def _title(one: Books) -> str:
+    name = f"{one.day} {one.server}"
     if one.closed_at is None:
-        return f"{one.day} (not closed, until {_minute(one.until)})"
-    return f"{one.day} (closed {_minute(one.closed_at)}{f', revision {one.revision}' if one.revision > 1 else ''})"
+        return f"{name} (not closed, until {_minute(one.until)})"
+    return f"{name} (closed {_minute(one.closed_at)}{f', revision {one.revision}' if one.revision > 1 else ''})"
 
 
 def _minute(moment: datetime) -> str:
@@ -195,7 +202,7 @@ def _hours(spent: Iterable[Spent]) -> tuple[str, str, str]:
     return str(sum(one.attempts for one in every)), f"{good / 3600:.2f}", f"{bad / 3600:.2f}"
 
 
-def _print_findings(words: str, found: dict[str, Finding]) -> None:
+def _print_findings(words: str, found: dict[tuple[str, str], Finding]) -> None:
     if not found:
         return
     rows = [(one.job, one.why) for one in list(found.values())[:SHOWN]]

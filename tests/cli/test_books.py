@@ -35,7 +35,7 @@ def ledger(act: Act, place: Path) -> Any:
 def test_a_day_is_shown_by_queue_and_by_what_it_cost(act: Act, ledger: Ledger) -> None:
     said = act("books", "--day", DAY)
     assert said.code == 0
-    assert f"{DAY} (not closed, until" in said.out
+    assert f"{DAY} {OWNER.server} (not closed, until" in said.out
     wanted = ["A 0 2 1 0 0 1 ok", "B 0 1 0 1 0 0 ok", "all 0 3 1 1 0 1 ok"]
     wanted += ["delivered 1 8.00 0.00", "failed: pilot 1201 1 0.00 0.50", "ce2 1 0.00 0.50", "all 2 8.00 0.50"]
     assert [line for line in wanted if line not in said.lines] == []
@@ -139,3 +139,13 @@ def test_a_stage_that_finds_books_out_of_balance_ends_with_one(act: Act, ledger:
     ledger.job(created=NOON - timedelta(days=3), state_since=NOON - timedelta(days=3))
     said = act("sweep", "close-books")
     assert (said.code, "the books of 1 queues do not balance: `act books`" in said.err) == (1, True)
+
+
+def test_each_panda_server_has_books_of_its_own(act: Act, ledger: Ledger, place: Path) -> None:
+    (place / "aCTConfigAPP.yaml").write_text(
+        f"panda: {{server: 'https://{OWNER.server}'}}\n"
+        "instances: {doma: {panda: {server: 'https://another.example'}}}\n"
+    )
+    ledger.job(None, server="another.example", **AT, **FINISHED)
+    days = act("books", "--day", DAY, "--json").json["days"]
+    assert [(day["server"], day["all"]["taken"]) for day in days] == [(OWNER.server, 3), ("another.example", 1)]
