@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 
-from act_core.states import CeState, PandaEnd, PandaState
+from act_core.states import ENDED, CeState, PandaEnd, PandaState
 
 DAY, PIECE = timedelta(days=1), timedelta(hours=3)
 DELIVERED = "delivered"
-# Of these the tower knows that the payload is over; of all others it only believes so, or they ended well.
-KNOWN_DEAD = frozenset({CeState.FAILED, CeState.DONEFAILED, CeState.CANCELLED})
+# Of these the CE has said that the payload is over; of all others the tower only believes so, or they live.
+KNOWN_OVER = ENDED | {CeState.DONE, CeState.DONEFAILED, CeState.CANCELLED}
 _NO_END = frozenset({CeState.VOID, CeState.LOST, CeState.ABANDONED})
 
 
@@ -160,9 +160,9 @@ def cause_of(end: PandaEnd, code: str | None, state: CeState, superseded: bool, 
 
 
 def twice_executed(tries: Sequence[Tried]) -> Finding | None:
-    """Whether by the CEs' own answers two attempts of one job have run, the earlier not known to be dead.
+    """Whether by the CEs' own answers two attempts of one job have run, the earlier not known to be over.
 
-    Known dead: the CE said failed or cancelled, and by its times that was before the later one started.
+    Known to be over: its CE has said so, and by its times that was before the later one started.
     """
     ran = sorted((one for one in tries if one.ran), key=lambda one: one.attempt)
     for n, later in enumerate(ran):
@@ -174,7 +174,7 @@ def twice_executed(tries: Sequence[Tried]) -> Finding | None:
 
 def _overlap(earlier: Tried, later: Tried) -> str:
     both = f"attempts {earlier.attempt} ({earlier.ce}) and {later.attempt} ({later.ce}) have run"
-    if earlier.state not in KNOWN_DEAD:
+    if earlier.state not in KNOWN_OVER:
         return f"{both}, and the earlier one is {earlier.state.value}"
     if earlier.ended_at and later.started_at and later.started_at < earlier.ended_at:
         return (

@@ -85,7 +85,7 @@ def _closed(db: Database, held: Settings, day: date, moment: datetime, again: bo
     changed = db.read(closing.differences, fresh) if again else None
     if not db.write(closed_days.write, fresh, moment, changed):
         fail(
-            f"{day} of {fresh.server} is closed (`act books --day {day}`); --again closes it anew and tells what has changed",
+            f"{day} of {fresh.server} is closed (`act books --day {day}`); --again closes it anew",
             1,
         )
     return replace(fresh, closed_at=moment, changed=changed or ())
