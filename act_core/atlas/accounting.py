@@ -129,6 +129,8 @@ def spent(session: Session, owner: Owner, start: datetime, end: datetime) -> lis
     question = union_all(*(_spent(jobs, tries, owner) for jobs in JOBS for tries in ATTEMPTS))
     for piece in parameters(start, end):
         for row in session.execute(question, piece):
+            if row.state is None:  # jobs whose attempts are in the other table
+                continue
             as_what = end_in_books(row.ended_as, row.told)
             cause = cause_of(as_what, row.cause, CeState(row.state), bool(row.succeeded), row.rule)
             key = (row.queue, row.ce or "", cause)
@@ -147,7 +149,7 @@ def _spent(jobs: Any, tries: Any, owner: Owner) -> Select[Any]:
     return (
         select(*columns, succeeded, func.count().label("n"), core_s)
         .select_from(jobs)
-        .join(tries, attempts_of(jobs, tries, owner))
+        .outerjoin(tries, attempts_of(jobs, tries, owner))  # so that jobs are read first, then the attempts of each
         .where(*ended(jobs, owner.server))
         .group_by(*columns, "succeeded")
     )

@@ -89,9 +89,9 @@ def open_days(session: Session, server: str, before: date) -> list[date]:
 
 
 def _first_jobs(session: Session, server: str) -> list[date]:
-    """The days of the oldest job in use and of the oldest one at rest: ids grow with time."""
+    """The days of the oldest jobs, as far as an index tells: in use by PandaID, at rest by their end."""
     oldest = (
-        session.scalar(select(table.created).where(table.server == server).order_by(table.id).limit(1))
-        for table in (PandaArchive, PandaRow)
+        session.scalar(select(table.created).where(table.server == server).order_by(by).limit(1))
+        for table, by in ((PandaRow, PandaRow.panda_id), (PandaArchive, PandaArchive.state_since))
     )
     return [one.date() for one in oldest if one]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, cast, exists, func, select, union_all
+from sqlalchemy import BigInteger, CompoundSelect, and_, cast, exists, func, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from act_core.atlas.accounting import ATTEMPTS, JOBS, OPEN, Owner, attempts_of, ended, parameters
@@ -86,7 +86,7 @@ def doubly(session: Session, owner: Owner, start: datetime, end: datetime) -> tu
     for piece in parameters(start, end):
         rows = sorted({(panda, nr) for panda, nr in session.execute(twice, piece)})
         found += [Finding(app_job_id(*row), "booked twice: two rows of one PandaID and attemptNr") for row in rows]
-        for names in chunks(sorted(set(session.scalars(retried, piece)))):
+        for names in chunks(sorted(set(filter(None, session.scalars(retried, piece))))):
             tries = sorted(_tries(session, owner.app, names), key=lambda one: one.job)
             suspects = (twice_executed(list(group)) for _job, group in groupby(tries, key=lambda one: one.job))
             found += [one for one in suspects if one]
@@ -99,8 +99,9 @@ def _retried(owner: Owner) -> CompoundSelect[Any]:
         *(
             select(tries.app_job_id)
             .select_from(jobs)
-            .join(tries, attempts_of(jobs, tries, owner))
-            .where(*ended(jobs, owner.server), tries.attempt > 1)
+            .outerjoin(tries, and_(attempts_of(jobs, tries, owner), tries.attempt > 1))  # jobs are read first
+            .where(*ended(jobs, owner.server))
+            .distinct()
             for jobs in JOBS
             for tries in ATTEMPTS
         )

@@ -62,7 +62,7 @@ class PandaRow(PandaColumns, Base):
 
 class PandaArchive(PandaColumns, Base):
     __tablename__ = "panda_jobs_archive"
-    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), Index(None, "state_since"), BYTES)
+    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), Index(None, "server", "state_since"), BYTES)
 
 
 class PandaQueue(Base):

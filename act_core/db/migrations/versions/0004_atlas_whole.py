@@ -47,7 +47,7 @@ def _books() -> None:
         op.add_column(table, sa.Column("cause", sa.String(64), nullable=True))
         op.add_column(table, sa.Column("unverified", sa.Integer(), nullable=False, server_default="0"))
     op.create_index("ix_panda_jobs_state_state_since", "panda_jobs", ["state", "state_since"])
-    op.create_index("ix_panda_jobs_archive_state_since", "panda_jobs_archive", ["state_since"])
+    op.create_index("ix_panda_jobs_archive_server_state_since", "panda_jobs_archive", ["server", "state_since"])
     op.create_table(
         "daily_closings",
         *_keys("day", "server"),
