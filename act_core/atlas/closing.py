@@ -9,7 +9,7 @@ from act_core.atlas import closed_days, suspects
 from act_core.atlas.accounting import Owner, counted, spent
 from act_core.atlas.accounts import Books, bounds, changes, patience, tally, total
 from act_core.atlas.books import app_of
-from act_core.atlas.instance import server_name, server_of
+from act_core.atlas.instance import server_key, server_of
 from act_core.atlas.suspects import LostAnswer
 from act_core.errors import BadInput
 from act_core.logs import log
@@ -24,7 +24,7 @@ NAMED = 20  # jobs in a line of the log
 
 def owner_of(settings: Settings) -> Owner:
     """Whose books these settings are about."""
-    return Owner(server_name(settings), app_of(settings))
+    return Owner(server_key(settings), app_of(settings))
 
 
 def books_of(

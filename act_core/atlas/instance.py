@@ -12,14 +12,13 @@ def panda(rt: Runtime) -> PandaServer:
     return rt.kept(PandaServer, open_panda)
 
 
-def server_of(rt: Runtime) -> str:
+def server_key(settings: Settings) -> str:
     """What the rows of this server are keyed by."""
-    return server_name(rt.settings)
-
-
-def server_name(settings: Settings) -> str:
-    """The same, of settings."""
     return settings.app.panda.server.removeprefix("https://").rstrip("/")
+
+
+def server_of(rt: Runtime) -> str:
+    return server_key(rt.settings)
 
 
 async def queue_of(rt: Runtime, name: str) -> Queue | None:
