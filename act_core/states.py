@@ -134,9 +134,6 @@ class PandaEnd(StrEnum):
     TAKEN_BACK = "taken back"  # PanDA had closed it, or given it up, before it had our last word
 
 
-GIVEN_BACK = frozenset({PandaEnd.KILLED, PandaEnd.TAKEN_BACK})
-
-
 def end_of(state: PandaState, told: str | None) -> PandaEnd:
     """How a job ends that is closed from this state, where PanDA's last word of it is `told`."""
     if told == PandaEnd.FINISHED:
