@@ -4,6 +4,7 @@ from act_core.apps import Application, Part
 from act_core.atlas import (
     awaited,
     bind,
+    closing,
     fetch_jobs,
     forgotten,
     heartbeat,
@@ -28,6 +29,7 @@ APP = Application(
         Part("heartbeat", "ask", awaited.due, awaited.ask),
         Part("heartbeat", "ask after", forgotten.due, forgotten.ask),
         Part("heartbeat", "ask ahead of", forgotten.due_behind, forgotten.ask_behind),
+        Part("close-books", "close for", closing.due, closing.close_books),
     ),
     archive=retire.retire,
     restored=forgotten.restored,

