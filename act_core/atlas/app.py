@@ -1,7 +1,7 @@
 """The ATLAS application, as the tower plugs it in."""
 
 from act_core.apps import Application, Part
-from act_core.atlas import awaited, bind, fetch_jobs, heartbeat, mirror, refresh, retire, validate
+from act_core.atlas import awaited, bind, fetch_jobs, heartbeat, mirror, panda_check, refresh, retire, validate, workers
 from act_core.atlas.books import NAME
 
 APP = Application(
@@ -14,6 +14,8 @@ APP = Application(
         Part("fetch-validate", "validate", validate.due, validate.validate),
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
         Part("heartbeat", "ask", awaited.due, awaited.ask),
+        Part("heartbeat", "register at", workers.due, workers.register),
+        Part("heartbeat", "check", panda_check.due, panda_check.ask),
     ),
     archive=retire.retire,
 )

@@ -7,7 +7,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from act_core.atlas import books, queues
+from sqlalchemy.orm import Session
+
+from act_core.atlas import books, panda_check, queues
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
@@ -30,7 +32,12 @@ T = TypeVar("T")
 
 
 async def due(rt: Runtime) -> Sequence[str]:
-    return await rt.read(queues.due, rt.now())
+    return await rt.read(_askable, server_of(rt), rt.now())
+
+
+def _askable(session: Session, server: str, now: datetime) -> list[str]:
+    """None while PanDA lets us report nothing."""
+    return [] if panda_check.no_role(session, server) else queues.due(session, now)
 
 
 def label_for(queue: Queue) -> str:
@@ -53,6 +60,7 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
         await rt.write(queues.asked, name, until, str(err))
+        await panda_check.refused(rt, err)
         raise
     pauses(rt).end(f"fetch {name}")
     pause = settings.fetchpause if not counts else timedelta(0)

@@ -2,13 +2,18 @@
 
 from act_core.atlas import queues
 from act_core.atlas.cric import Queue
-from act_core.atlas.panda_server import PandaServer, open_panda
+from act_core.atlas.panda_server import Aside, PandaServer, open_aside, open_panda
 from act_core.runtime import Runtime
 
 
 def panda(rt: Runtime) -> PandaServer:
     """The client, with its warm connections."""
     return rt.kept(PandaServer, open_panda)
+
+
+def panda_aside(rt: Runtime) -> Aside:
+    """The client for what may wait."""
+    return rt.kept(Aside, open_aside)
 
 
 def server_of(rt: Runtime) -> str:

@@ -21,7 +21,7 @@ from act_core.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 UP_S = 180.0
-TOLD = Topic.CREDENTIAL, Topic.BLACKHOLE
+TOLD = Topic.CREDENTIAL, Topic.BLACKHOLE, Topic.PANDA
 
 
 def up(
@@ -84,10 +84,10 @@ def status(json: Json = False) -> None:
         waiting = sum(count.n for count in db.read(listing.counts) if not count.ce)
         proxies = listed(held, db.read(credentials.known), now())
         held_now = db.read(ledger.standing)
-        ending, holes = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
+        ending, holes, panda = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
         brakes = holding(db)
     found = _described(held, said) | {"ces": ces, "waiting": waiting, "proxies": proxies, "brakes": brakes}
-    found |= {"ending": ending, "black_holes": holes}
+    found |= {"ending": ending, "black_holes": holes, "panda": panda}
     if json:
         print_json(found)
     else:
@@ -127,6 +127,8 @@ def _print(found: dict[str, Any]) -> None:
         out.print(f"Prefect UI {found['prefect']}   password in {found['prefect_password']}{trouble}", soft_wrap=True)
     for one in found["brakes"]:
         out.print(f"{sentence(one)}; none of them moves (`act brake list`, docs/safety.md)", style="red", markup=False)
+    for words in found["panda"]:
+        out.print(words, style="red", markup=False)
     print_ces(found["ces"])
     if found["waiting"]:
         out.print(f"{found['waiting']} jobs wait for a CE (`act jobs list --state tosubmit`)", highlight=False)

@@ -40,6 +40,9 @@ class PandaColumns:
     check_due_at: Mapped[datetime | None]
     report: Mapped[str | None] = mapped_column(LongText)  # the final update, until PanDA has accepted it
     error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    worker_due_at: Mapped[datetime | None]  # PanDA may have to be told of its attempts, as harvester workers
+    worker_id: Mapped[int | None] = mapped_column(BigId)  # the newest attempt that PanDA was told of
+    worker_told: Mapped[str | None] = mapped_column(String(16))  # a digest of what PanDA was told of that one
     created: Mapped[datetime]
     modified: Mapped[datetime]
 
@@ -50,6 +53,7 @@ class PandaRow(PandaColumns, Base):
         UniqueConstraint("server", "panda_id", "attempt_nr"),
         Index(None, "state", "queue", "id"),
         Index(None, "heartbeat_due_at"),
+        Index(None, "worker_due_at"),
         Index(None, "state", "check_due_at"),
         Index(None, "state", "modified"),
         BYTES | NEVER_AGAIN,

@@ -31,7 +31,8 @@ from act_core.simulators.panda_http import Clock
 from act_core.simulators.panda_jobs import JobOrder, inputs_of
 from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Job, Patience
-from act_core.simulators.pki import TestPki, server_context
+from act_core.simulators.panda_workers import Workers
+from act_core.simulators.pki import ORGANISATION, TestPki, server_context
 from act_core.simulators.serve import Simulator
 from act_core.simulators.storage_control import StorageControl
 from act_core.simulators.storage_files import Files, Inputs
@@ -44,6 +45,7 @@ T = TypeVar("T")
 
 WRAPPER = "/pilot/runpilot2-wrapper.sh"
 QUEUE, CE = "TEST", "here"
+TOWER = f"{ORGANISATION}/CN=tower"
 BULK, ACQUIRE = "update_jobs_bulk", "acquire_jobs"
 
 BOOKED = Booked(
@@ -100,6 +102,8 @@ class House:
 
     rt: Worker
     books: Books
+    workers: Workers
+    fqans: dict[str, tuple[str, ...]]  # what PanDA takes the tower's roles for
     clock: Clock
     cric_feed: Cric
     shelf: Shelf
@@ -269,7 +273,8 @@ async def open_house(
     if not proxy.exists():
         pki.proxy("tower", path=proxy)
     shelf, feed = Shelf(Files(), Inputs(), Manners()), Cric(())
-    panda = build_panda(PandaOptions(Patience(adder=timedelta(0)), api=api))
+    fqans: dict[str, tuple[str, ...]] = {TOWER: ("/atlas/Role=production",)}
+    panda = build_panda(PandaOptions(Patience(adder=timedelta(0)), fqans, api=api))
     async with (
         Simulator(shelf.app(), StorageControl(shelf).routes(), tls=tls) as storage,
         Simulator(feed.app(), feed.control(), tls=tls) as cric,
@@ -278,7 +283,13 @@ async def open_house(
         app = AppSettings.model_validate(
             {
                 "modules": {"app": ["atlas"]},
-                "panda": {"server": server.url, "minjobs": 1000, "fetchpause": "0", "timeout": "20 s"},
+                "panda": {
+                    "server": server.url,
+                    "minjobs": 1000,
+                    "fetchpause": "0",
+                    "timeout": "20 s",
+                    "workers": False,
+                },
                 "cric": {"server": f"{cric.url}{QUEUES}?json"},
                 "executable": {
                     "wrapperurl": f"{storage.url}{WRAPPER}",
@@ -296,5 +307,5 @@ async def open_house(
             }
         )
         async with Worker.open(base.model_copy(update={"arc": arc, "app": app})) as rt:
-            parts = panda.books, panda.clock, feed, shelf, server, cric, storage
+            parts = panda.books, panda.desk.workers, fqans, panda.clock, feed, shelf, server, cric, storage
             yield House(rt, *parts, witness=root / "witness.jsonl")

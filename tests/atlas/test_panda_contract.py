@@ -12,7 +12,7 @@ from act_core.atlas import panda_connection
 from act_core.atlas.final import Ended, final_update
 from act_core.atlas.panda_access import TokenAccess
 from act_core.atlas.pilot_word import parse_heartbeat
-from act_core.atlas.reports import ActiveJobs, Outcome, Update, Worker
+from act_core.atlas.reports import ActiveJobs, Outcome, Update, Worker, as_stamp
 from act_core.atlas.wire import MalformedJob, PandaJob, encode_for_pilot
 from act_core.errors import ActError, CredentialError
 from act_core.simulators import pilot
@@ -176,6 +176,19 @@ async def test_a_report_that_cannot_be_taken_costs_its_neighbours_nothing(house:
     assert house.book(bad).status == "activated"
 
 
+async def test_what_a_server_is_too_old_to_know_is_left_out_of_all_reports(house: House) -> None:
+    house.server.desk.lacks = frozenset({"cpu_architecture_level"})
+    first, second = house.make(n=2)
+    client = house.client()
+    for number in (first, second):
+        reports = [update(number, cpu_architecture_level="x86-64-v3", node="wn7")]
+        answer = (await client.update_jobs_bulk(reports))[number]
+        assert answer.outcome is Outcome.ACCEPTED
+        assert "cpu_architecture_level" not in house.book(number).columns
+        assert house.book(number).columns["modificationHost"] == "wn7"
+    assert house.requests("update") == 3
+
+
 async def test_two_reports_of_one_job_are_our_bug(house: House) -> None:
     with pytest.raises(ActError, match="two updates of the same job"):
         await house.client().update_jobs_bulk([update(1), update(1)])
@@ -214,13 +227,42 @@ async def test_statistics_of_queues(house: House) -> None:
     assert await client.queue_statistics() == {QUEUE: (ActiveJobs("MCORE", "managed", "activated", 3),)}
 
 
+WORKER = Worker(worker_id=4, status="running", queue=QUEUE, ce="arc01", batch_id="b7", problem="é&=")
+
+
 async def test_workers_are_linked_to_jobs(house: House) -> None:
     (number,) = house.make()
-    worker = Worker(worker_id=4, status="running", queue=QUEUE, ce="arc01", panda_ids=(number,), problem="é&=")
     client = house.client()
-    assert list(await client.update_workers("act-t", [worker])) == [True]
+    assert await client.update_workers("act-t", [WORKER.model_copy(update={"panda_ids": (number,)})]) == {4: True}
     await client.update_jobs_bulk([update(number)])
     assert house.book(number).columns["computingElement"] == "arc01"
+    held = house.server.desk.workers.of_job(number)[4]
+    assert (held["status"], held["batchID"], held["diagMessage"]) == ("running", "b7", "é&=")
+
+
+async def test_every_field_of_a_worker_is_taken(house: House) -> None:
+    stamp = as_stamp(datetime(2026, 11, 21, 1, 2, 3, 4, tzinfo=UTC))
+    samples: dict[str, Any] = dict.fromkeys(Worker.model_fields, "x")
+    samples |= dict.fromkeys(("submitted", "started", "ended"), stamp)
+    samples |= {"worker_id": 1, "status": "failed", "cores": 8, "panda_ids": (7,)}
+    whole = Worker.model_validate(samples)
+    assert set(whole.body()) == {field.serialization_alias or name for name, field in Worker.model_fields.items()}
+    assert await house.client().update_workers("act-t", [whole]) == {1: True}
+    assert house.server.desk.workers.workers["act-t"][1]["startTime"] == "datetime/2026-11-21 01:02:03.000004"
+
+
+async def test_workers_are_refused_one_by_one(house: House) -> None:
+    house.server.desk.workers.bad.add(150)
+    workers = [WORKER.model_copy(update={"worker_id": number}) for number in range(1, 251)]
+    taken = await house.client().update_workers("act-t", workers)
+    assert [number for number, good in taken.items() if not good] == [150]
+    assert len(taken) == len(house.server.desk.workers.told) == 250
+    assert await house.client().update_workers("act-t", []) == {}
+
+
+async def test_a_harvester_instance_is_entered_by_its_first_sign_of_life(house: House) -> None:
+    client, data = house.client(), {"sw_version": "1"}
+    assert [await client.harvester_alive("act-t", data) for _ in range(2)] == [False, True]
 
 
 async def test_the_server_tells_what_it_thinks_of_us(house: House) -> None:
