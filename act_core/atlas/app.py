@@ -18,4 +18,5 @@ APP = Application(
         Part("heartbeat", "check", panda_check.due, panda_check.ask),
     ),
     archive=retire.retire,
+    several=True,
 )

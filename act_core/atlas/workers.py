@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from act_core.atlas.books import NAME, app_job_id
+from act_core.atlas.books import app_job_id, app_of
 from act_core.atlas.instance import panda_aside, server_of
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Worker, WorkerStatus, as_stamp
@@ -129,20 +129,20 @@ def due_jobs(session: Session, server: str, now: datetime, limit: int) -> list[J
     return [Job(*row) for row in rows]
 
 
-def attempts_of(session: Session, jobs: Collection[str]) -> dict[str, list[At]]:
+def attempts_of(session: Session, app: str, jobs: Collection[str]) -> dict[str, list[At]]:
     """Of these jobs, those attempts that have reached a CE, in their order."""
     columns = [getattr(CeJob, name) for name in At.__slots__]
     found: dict[str, list[At]] = {}
     for chunk in chunks(sorted(jobs)):
-        where = (CeJob.app == NAME, CeJob.app_job_id.in_(chunk), CeJob.remote_id.is_not(None))
+        where = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.remote_id.is_not(None))
         for row in session.execute(select(*columns).where(*where).order_by(CeJob.id)):
             found.setdefault(row.app_job_id, []).append(At(*row))
     return found
 
 
-def _found(session: Session, server: str, now: datetime) -> Found:
+def _found(session: Session, app: str, server: str, now: datetime) -> Found:
     jobs = due_jobs(session, server, now, BATCH)
-    attempts = attempts_of(session, {app_job_id(job.panda_id, job.attempt_nr) for job in jobs})
+    attempts = attempts_of(session, app, {app_job_id(job.panda_id, job.attempt_nr) for job in jobs})
     names = {one.ce for some in attempts.values() for one in some if one.ce}
     endpoints = session.execute(select(Ce.name, Ce.endpoint).where(Ce.name.in_(names))).tuples()
     return Found(tuple(jobs), attempts, {name: host_of(endpoint) or name for name, endpoint in endpoints})
@@ -204,7 +204,7 @@ def after_telling(job: Job, told: Sequence[Worker], taken: Mapping[int, bool], n
 
 async def register(rt: Runtime, server: str) -> Counts:
     """One round: what has changed of jobs whose time has come."""
-    found = await rt.read(_found, server, rt.now())
+    found = await rt.read(_found, app_of(rt.settings), server, rt.now())
     prefix, attempts, hosts = rt.settings.app.joblog.urlprefix, found.attempts or {}, found.hosts or {}
     news = {
         job: news_of(job, attempts.get(app_job_id(job.panda_id, job.attempt_nr), ()), hosts, prefix)

@@ -249,7 +249,7 @@ SAFETY |= {
 }
 ATLAS: dict[str, Callable[[Session], Any]] = {
     "workers.due_jobs": lambda s: workers.due_jobs(s, "panda", NOW, 500),
-    "workers.attempts_of": lambda s: workers.attempts_of(s, ["j1", "j2"]),
+    "workers.attempts_of": lambda s: workers.attempts_of(s, "manual", ["j1", "j2"]),
     "workers.moved": lambda s: workers.moved(s, [1, 41], NOW),
 }
 DEEDS: dict[str, Callable[[Session], Any]] = {

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from act_core.db.models import BYTES, LongText
 from act_core.db.types import BigId, UtcDateTime
 
 revision = "0004"
@@ -19,3 +20,25 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("worker_id", BigId, nullable=True))
         op.add_column(table, sa.Column("worker_told", sa.String(length=16), nullable=True))
     op.create_index(op.f("ix_panda_jobs_worker_due_at"), "panda_jobs", ["worker_due_at"])
+    _panda_queues()
+
+
+def _panda_queues() -> None:
+    """Queues are known by server and name. CRIC, or its last good copy, fills the table again before it is used."""
+    op.drop_table("panda_queues")
+    op.create_table(
+        "panda_queues",
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("served", sa.Boolean(), nullable=False),
+        sa.Column("why", sa.String(length=255), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("parsed", sa.JSON(), nullable=False),
+        sa.Column("raw", LongText, nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.Column("fetch_due_at", UtcDateTime(), nullable=True),
+        sa.Column("trouble", sa.String(length=1024), nullable=True),
+        sa.Column("modified", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("server", "name", name=op.f("pk_panda_queues")),
+        **BYTES,
+    )
