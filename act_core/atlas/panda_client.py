@@ -17,6 +17,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Call = Callable[[Sequence[T]], Awaitable[Mapping[K, V]]]  # one bulk call
+Instead = Callable[[Sequence[T], ActError], Mapping[K, V]]  # what stands for answers that did not come
 
 
 class PandaClient(Protocol):
@@ -64,27 +65,36 @@ async def tell_all(tell: Call[Update, int, UpdateAnswer], updates: Collection[Up
     """`update_jobs_bulk` by calls for a shard each."""
     if len({update.job_id for update in updates}) != len(updates):
         raise ActError("two updates of the same job in one call")
-    return await in_shards(lambda shard: _in_pieces(tell, shard, _not_answered), list(updates), _not_answered)
+    return await in_shards(lambda shard: _in_pieces(tell, shard, _not_answered, _refused), list(updates), _not_answered)
 
 
 def _not_answered(updates: Sequence[Update], err: ActError) -> Mapping[int, UpdateAnswer]:
     return {update.job_id: UpdateAnswer(Outcome.LATER, message=str(err)) for update in updates}
 
 
+def _refused(updates: Sequence[Update], err: ActError) -> Mapping[int, UpdateAnswer]:
+    return {update.job_id: UpdateAnswer(Outcome.REFUSED, message=str(err)) for update in updates}
+
+
 async def register_all(register: Call[Worker, int, bool], workers: Collection[Worker]) -> Mapping[int, bool]:
     """`update_workers` by calls for a shard each."""
-    return await in_shards(lambda shard: _in_pieces(register, shard, _silence), list(workers), _silence)
+    return await in_shards(lambda shard: _in_pieces(register, shard, _silence, _not_taken), list(workers), _silence)
 
 
 def _silence(_workers: Sequence[Worker], _err: ActError) -> Mapping[int, bool]:
     return {}
 
 
+def _not_taken(workers: Sequence[Worker], _err: ActError) -> Mapping[int, bool]:
+    return {worker.worker_id: False for worker in workers}
+
+
 async def _in_pieces(
-    call: Call[T, K, V], items: Sequence[T], instead: Callable[[Sequence[T], ActError], Mapping[K, V]]
+    call: Call[T, K, V], items: Sequence[T], instead: Instead[T, K, V], blamed: Instead[T, K, V]
 ) -> Mapping[K, V]:
-    """One item that PanDA cannot take would starve its neighbours: it is found by halving."""
+    """One item that PanDA cannot take would starve its neighbours: it is found by halving, and `blamed`."""
     answers: dict[K, V] = {}
+    alone: dict[K, V] = {}
     waiting, unheard, trouble = [items], 0, ActError("not sent")
     while waiting:
         piece = waiting.pop()
@@ -97,15 +107,17 @@ async def _in_pieces(
                 break
             if len(piece) > 1:
                 waiting += [piece[1::2], piece[::2]]  # not left and right: bad ones come side by side
+            else:
+                alone.update(blamed(piece, err))
     if not answers:
         raise trouble
-    return {**instead(items, trouble), **answers}
+    return {**instead(items, trouble), **alone, **answers}
 
 
 async def in_shards(
     call: Call[T, K, V],
     items: Sequence[T],
-    instead: Callable[[Sequence[T], ActError], Mapping[K, V]],
+    instead: Instead[T, K, V],
 ) -> Mapping[K, V]:
     """Every shard's answers; `instead` fills in for shards that failed, unless all did: then the first error."""
 

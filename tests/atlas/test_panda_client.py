@@ -14,7 +14,7 @@ from act_core.atlas.panda_connection import NotSpoken
 from act_core.atlas.panda_server import open_panda
 from act_core.atlas.panda_v1 import PandaV1
 from act_core.atlas.pilot_word import parse_heartbeat
-from act_core.atlas.reports import Attributes, Outcome, Update, UpdateAnswer, Worker
+from act_core.atlas.reports import Attributes, Outcome, Update, Worker
 from act_core.atlas.wire import MalformedJob, PandaJob, encode_for_pilot
 from act_core.errors import ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.settings.app_model import AppSettings, Panda
@@ -23,7 +23,6 @@ from act_core.settings.policy import Voms
 from act_core.simulators import pilot
 from act_core.simulators.faults import FaultRule, Kind
 from act_core.simulators.panda import PandaOptions, build_panda
-from act_core.simulators.panda_books import Books
 from act_core.simulators.panda_jobs import JobOrder
 from act_core.simulators.panda_records import Patience
 from act_core.simulators.panda_roles import Token
@@ -45,7 +44,6 @@ class House:
     simulator: Simulator
     make: Callable[..., list[int]]
     pki: TestPki
-    books: Books
     clients: list[PandaV1]
 
     def client(self, access: Access | None = None, **settings: object) -> PandaV1:
@@ -72,7 +70,7 @@ async def house(pki: TestPki) -> AsyncIterator[House]:
 
     tls = server_context(pki.host, pki.ca_dir)
     async with Simulator(panda.app, panda.control, tls=tls) as simulator:
-        house = House(simulator, make, pki, panda.books, [])
+        house = House(simulator, make, pki, [])
         yield house
         for client in house.clients:
             await client.close()
@@ -250,35 +248,6 @@ async def test_statistics_of_queues(house: House) -> None:
     house.make(n=3, cores=8)
     (active,) = (await client.queue_statistics())["TEST_ARC"]
     assert (active.label, active.status, active.count) == ("managed", "activated", 3)
-
-
-class Wrong(Update):
-    """A report in which two values have types that the server does not take."""
-
-    def body(self) -> dict[str, object]:
-        return super().body() | {"core_count": "8", "max_rss": "much"}
-
-
-async def test_a_field_of_the_wrong_type_is_left_out_of_its_report_alone(house: House) -> None:
-    first, second = house.make(n=2)
-    wrong = Wrong(job_id=first, job_status="running", node="wn7")
-    right = Update(job_id=second, job_status="running", core_count=8)
-    client = house.client()
-    answers = await client.update_jobs_bulk([wrong, right])
-    assert answers[first] == UpdateAnswer(Outcome.ACCEPTED, left_out=("core_count", "max_rss"))
-    assert answers[second] == UpdateAnswer(Outcome.ACCEPTED)
-    taken = [house.books.jobs[number].columns for number in (first, second)]
-    assert (taken[0]["modificationHost"], taken[1]["actualCoreCount"]) == ("wn7", 8)
-    assert "actualCoreCount" not in taken[0]
-    assert (await client.update_jobs_bulk([right]))[second].left_out == ()
-
-
-async def test_a_refusal_stands_while_its_repetition_is_not_answered(house: House) -> None:
-    (number,) = house.make()
-    await house.fault(Kind.ERROR, "update_jobs_bulk", skip=1)
-    answer = (await house.client().update_jobs_bulk([Wrong(job_id=number, job_status="running")]))[number]
-    assert (answer.outcome, answer.settled) == (Outcome.REFUSED, False)
-    assert "core_count" in answer.message
 
 
 async def test_workers_are_linked_to_jobs(house: House) -> None:

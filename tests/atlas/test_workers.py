@@ -1,10 +1,11 @@
 """PanDA's page of a job shows where it is: workers are registered and linked, and never in the way of reports."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from act_core.atlas import workers
+from act_core.atlas import heartbeat, workers
 from act_core.atlas.instance import server_of
 from act_core.db.models import CeJob
 from act_core.simulators.faults import Kind
@@ -157,6 +158,20 @@ async def test_trouble_with_workers_is_no_trouble_of_heartbeats(linked: House, f
     await linked.panda.faults.remove()
     linked.later(seconds=31)
     assert await linked.run("heartbeat") == {"workers": 3}
+
+
+async def test_a_call_that_hangs_holds_up_no_report(linked: House) -> None:
+    """Not even where reports have one call at a time."""
+    linked.configure(panda={"threads": 1})
+    await at_ce(linked, 2)
+    await linked.fault(linked.panda, Kind.HANG, path="harvester/")
+    hanging = asyncio.create_task(workers.register(linked.rt, server_of(linked.rt)))
+    beating = asyncio.create_task(heartbeat.heartbeat(linked.rt, server_of(linked.rt)))
+    done, _ = await asyncio.wait({hanging, beating}, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {beating}
+    assert beating.result() == {"told": 2}
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
 
 
 async def test_trouble_of_heartbeats_is_no_trouble_with_workers(linked: House) -> None:
