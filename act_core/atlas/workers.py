@@ -59,6 +59,7 @@ class At:
     state: str
     ce: str | None
     remote_id: str | None
+    batch_id: str | None
     node: str | None
     cores_asked: int
     native_state: str | None
@@ -178,7 +179,7 @@ def as_worker(job: Job, attempt: At, hosts: Mapping[str, str], prefix: str, *, l
         status=STATUS[state],
         queue=job.queue,
         ce=hosts.get(attempt.ce or "", attempt.ce),
-        batch_id=attempt.remote_id,
+        batch_id=attempt.batch_id or attempt.remote_id,
         cores=attempt.cores_asked,
         node=clean(attempt.node) if attempt.node else None,
         submitted=as_stamp(attempt.inputs_sent_at),

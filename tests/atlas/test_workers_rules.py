@@ -27,7 +27,7 @@ from act_core.states import FINAL, CeState
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 JOB = Job(1, 77, 2, "Q", NOW, None, None)
 AT = At(
-    id=11, app_job_id="77.2", state="running", ce="ce1/q", remote_id="r1", node="wn7", cores_asked=8,
+    id=11, app_job_id="77.2", state="running", ce="ce1/q", remote_id="r1", batch_id=None, node="wn7", cores_asked=8,
     native_state="RUNNING", error="it was held once", inputs_sent_at=NOW - timedelta(hours=2),
     started_at=NOW - timedelta(hours=1), ended_at=NOW, created=NOW - timedelta(days=1),
 )  # fmt: skip
@@ -74,7 +74,7 @@ def test_news_are_told_once() -> None:
     told = replace(JOB, worker_id=11, worker_told=digest(first))
     assert news_of(told, [AT], HOSTS, PREFIX) == []
     assert news_of(told, [replace(AT, native_state="OTHER", error="new", ended_at=None)], HOSTS, PREFIX) == []
-    for change in ({"state": "done"}, {"ce": "ce2"}, {"remote_id": "r2"}, {"node": "wn8"}):
+    for change in ({"state": "done"}, {"ce": "ce2"}, {"remote_id": "r2"}, {"batch_id": "4711"}, {"node": "wn8"}):
         (news,) = news_of(told, [replace(AT, **change)], HOSTS, PREFIX)  # type: ignore[arg-type] # as above
         assert news.panda_ids == (77,)
 

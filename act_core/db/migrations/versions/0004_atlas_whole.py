@@ -15,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
+        op.add_column(table, sa.Column("batch_id", sa.String(length=80), nullable=True))
     for table in ("panda_jobs", "panda_jobs_archive"):
         op.add_column(table, sa.Column("worker_due_at", UtcDateTime(), nullable=True))
         op.add_column(table, sa.Column("worker_id", BigId, nullable=True))
