@@ -7,37 +7,31 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy.orm import Session
-
 from act_core.atlas import books, panda_check, queues
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Update
+from act_core.atlas.sealing import Unbooked, fitting, rows_of, waiting
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.db.models import ERROR_LENGTH
-from act_core.errors import ActError, Transient
-from act_core.logs import log
+from act_core.engine.sealed import vault
+from act_core.errors import ActError, CredentialError, Transient
+from act_core.logs import log, redact
 from act_core.runtime import Counts, Runtime
-from act_core.settings.app_model import Panda
 from act_core.states import PandaState
 from act_core.words import clean
 
 logger = log(__name__)
-TROUBLE_PAUSE = timedelta(seconds=30)
+TROUBLE_PAUSE, FULL_PAUSE = timedelta(seconds=30), timedelta(seconds=2)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between tries to book
 GRACE = 2.0  # seconds for an answer that is under way when we are to stop
 T = TypeVar("T")
 
 
 async def due(rt: Runtime) -> Sequence[str]:
-    return await rt.read(_askable, server_of(rt), rt.now())
-
-
-def _askable(session: Session, server: str, now: datetime) -> list[str]:
-    """None while PanDA lets us report nothing."""
-    return [] if panda_check.no_role(session, server) else queues.due(session, server, now)
+    return await rt.read(queues.due, server_of(rt), rt.now())
 
 
 def label_for(queue: Queue) -> str:
@@ -51,16 +45,18 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     if queue is None:
         return Counts()
     room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs)
-    n = min(room, settings.getjobs)
-    if n <= 0:
-        await rt.write(queues.asked, server_of(rt), name, rt.now() + timedelta(seconds=2), None)
+    no_role = await rt.read(panda_check.no_role, server_of(rt))
+    n = 0 if no_role else min(room, settings.getjobs)  # what cannot be reported is not taken
+    held = waiting(rt).take(name, rt.now())
+    if n <= 0 and not held:
+        again = panda_check.TROUBLED if no_role else FULL_PAUSE
+        await rt.write(queues.asked, server_of(rt), name, rt.now() + again, None)
         return Counts()
     try:
-        counts = await _to_its_end(_take(rt, name, n, label_for(queue)), GRACE)
+        counts = await _to_its_end(_take(rt, name, 0 if held else n, label_for(queue), held), GRACE)
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
-        await rt.write(queues.asked, server_of(rt), name, until, str(err))
-        await panda_check.refused(rt, err)
+        await rt.write(queues.asked, server_of(rt), name, until, redact(str(err)))
         raise
     pauses(rt).end(f"fetch {name}")
     pause = settings.fetchpause if not counts else timedelta(0)
@@ -68,18 +64,33 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     return counts
 
 
-async def _take(rt: Runtime, name: str, n: int, label: str) -> Counts:
-    """Ask, and book what is handed out: PanDA has reserved it for us."""
-    jobs = [usable(job) for job in await panda(rt).acquire_jobs(name, n, label)]
-    now, settings = rt.now(), rt.settings.app.panda
+async def _acquired(rt: Runtime, name: str, n: int, label: str) -> list[PandaJob | MalformedJob]:
+    try:
+        return await panda(rt).acquire_jobs(name, n, label)
+    except CredentialError as err:
+        await panda_check.refused(rt, err)
+        raise
+
+
+async def _take(rt: Runtime, name: str, n: int, label: str, held: Sequence[Unbooked]) -> Counts:
+    """Ask, and book what is handed out: PanDA has reserved it for us. `held`: jobs of before that wait for the key.
+
+    Raises CredentialError after it has booked the others: some job's secrets cannot be sealed.
+    """
+    jobs = [fitting(job) for job in await _acquired(rt, name, n, label)] if n else []
+    now, until = rt.now(), rt.now() + rt.settings.app.panda.senttime
     good = [job for job in jobs if isinstance(job, PandaJob)]
     bad = [job for job in jobs if isinstance(job, MalformedJob)]
-    rows = [booked(job, server_of(rt), name, now, settings) for job in good]
+    new = [Unbooked(job, booked(job, server_of(rt), name, now), until) for job in good]
+    rows, left, why = rows_of(vault(rt), [*held, *new])
+    waiting(rt).keep(name, left)
     rows += [failed(job, server_of(rt), name, now) for job in bad if job.panda_id]
-    new = await _to_its_end(_book(rt, rows))
+    taken = await _to_its_end(_book(rt, rows))
     for job in bad:
         logger.warning("queue=%s %s", name, job)
-    return Counts({word: n for word, n in (("taken", new), ("malformed", len(bad))) if n})
+    if why is not None:
+        raise CredentialError(f"{len(left)} jobs of {name} wait, and no further ones are asked for: {why}")
+    return Counts({word: n for word, n in (("taken", taken), ("malformed", len(bad))) if n})
 
 
 async def _book(rt: Runtime, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -110,15 +121,8 @@ async def _to_its_end(work: Coroutine[Any, Any, T], grace: float | None = None) 
         raise
 
 
-def usable(job: PandaJob | MalformedJob) -> PandaJob | MalformedJob:
-    """The row of a job keeps no secrets: one that needs them is refused here, not run without."""
-    if isinstance(job, PandaJob) and "secrets" in job.secrets:
-        return MalformedJob(job.panda_id, job.attempt_nr, "it carries secrets, which this version does not hand on")
-    return job
-
-
-def booked(job: PandaJob, server: str, queue: str, now: datetime, settings: Panda) -> dict[str, Any]:
-    """The row of a job that PanDA handed out: PanDA hears of it at once."""
+def booked(job: PandaJob, server: str, queue: str, now: datetime) -> dict[str, Any]:
+    """The row of a job that PanDA handed out, but for its secrets: PanDA hears of it at once."""
     return _row(server, queue, now) | {
         "panda_id": job.panda_id,
         "attempt_nr": job.attempt_nr,
@@ -155,4 +159,4 @@ def failed(job: MalformedJob, server: str, queue: str, now: datetime) -> dict[st
 
 def _row(server: str, queue: str, now: datetime) -> dict[str, Any]:
     common: dict[str, Any] = {"server": server, "queue": queue, "state_since": now, "heartbeat_due_at": now}
-    return common | {"created": now, "modified": now, "error": None, "report": None}
+    return common | {"created": now, "modified": now, "error": None, "report": None, "secrets": None}

@@ -10,7 +10,7 @@ from act_core.atlas.reports import Attributes
 from act_core.db.ledger import NOBODY, Line
 from act_core.db.policy_models import Standing
 from act_core.errors import ActError, ConfigError, CredentialError
-from act_core.logs import log
+from act_core.logs import log, redact
 from act_core.reasons import Reason, Topic
 from act_core.runtime import Counts, Runtime
 from act_core.words import clean
@@ -60,7 +60,7 @@ def line_of(server: str, said: Attributes | ActError) -> Line:
         facts = {"dn": clean(said.dn)[:_LONGEST] or "nobody", "roles": clean(roles)[:_LONGEST]}
         return Line(Topic.PANDA, Reason.PANDA_NO_ROLE, share=server, facts=facts)
     ours = isinstance(said, CredentialError | ConfigError)
-    facts = {"words": clean(str(said))[:_LONGEST]}
+    facts = {"words": clean(redact(str(said)))[:_LONGEST]}
     return Line(Topic.PANDA, Reason.PANDA_REFUSES if ours else Reason.PANDA_AWAY, share=server, facts=facts)
 
 

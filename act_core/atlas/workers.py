@@ -15,15 +15,16 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas.books import app_job_id, app_of
 from act_core.atlas.instance import panda_aside, server_of
+from act_core.atlas.logplaces import Kind, address, place_of
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Worker, WorkerStatus, as_stamp
-from act_core.atlas.translate import log_url
 from act_core.db.bulk import chunks, update_rows
 from act_core.db.models import Ce, CeJob
 from act_core.db.panda_models import PandaRow
 from act_core.errors import ActError
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
+from act_core.settings.app_model import JobLog
 from act_core.settings.model import Settings
 from act_core.states import FINAL, CeState
 from act_core.words import clean, host_of
@@ -67,7 +68,6 @@ class At:
     inputs_sent_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
-    created: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class Job:
     panda_id: int
     attempt_nr: int
     queue: str
+    label: str
+    created: datetime
     worker_due_at: datetime
     worker_id: int | None
     worker_told: str | None
@@ -155,7 +157,7 @@ def digest(worker: Worker) -> str:
     return blake2b(repr(said).encode(), digest_size=8).hexdigest()
 
 
-def news_of(job: Job, attempts: Sequence[At], hosts: Mapping[str, str], prefix: str) -> list[Worker]:
+def news_of(job: Job, attempts: Sequence[At], hosts: Mapping[str, str], joblog: JobLog) -> list[Worker]:
     """What PanDA has not been told of a job's attempts, the oldest first: news of the last one, and all later ones."""
     told: list[Worker] = []
     for one in attempts:
@@ -163,17 +165,15 @@ def news_of(job: Job, attempts: Sequence[At], hosts: Mapping[str, str], prefix: 
         if one.id < (job.worker_id or 0):
             continue
         # the page of a job shows the worker that was linked last
-        worker = as_worker(job, one, hosts, prefix, linked=not again or one is attempts[-1])
+        worker = as_worker(job, one, hosts, joblog, linked=not again or one is attempts[-1])
         if not (again and digest(worker) == job.worker_told):
             told.append(worker)
     return told
 
 
-def as_worker(job: Job, attempt: At, hosts: Mapping[str, str], prefix: str, *, linked: bool = True) -> Worker:
+def as_worker(job: Job, attempt: At, hosts: Mapping[str, str], joblog: JobLog, *, linked: bool = True) -> Worker:
     """An attempt in PanDA's words. Its number is that of its row, which no other attempt of this database ever gets."""
     state = CeState(attempt.state)
-    stdout = log_url(prefix, attempt.created, job.queue, job.panda_id)
-    stdout = stdout if stdout and len(stdout) <= LONGEST_URL else None  # half an address is none
     return Worker(
         worker_id=attempt.id,
         status=STATUS[state],
@@ -186,11 +186,17 @@ def as_worker(job: Job, attempt: At, hosts: Mapping[str, str], prefix: str, *, l
         started=as_stamp(attempt.started_at),
         ended=as_stamp(attempt.ended_at) if state in FINAL else None,
         native_status=attempt.native_state,
-        stdout_url=stdout,
-        log_url=stdout and f"{stdout.removesuffix('.out')}.log",
+        stdout_url=_address(joblog, job, Kind.OUT),
+        log_url=_address(joblog, job, Kind.LOG),
         problem=clean(attempt.error) if attempt.error and state in FINAL else None,
         panda_ids=(job.panda_id,) if linked else (),
     )
+
+
+def _address(joblog: JobLog, job: Job, kind: Kind) -> str | None:
+    place = place_of(joblog, job.created, job.queue, job.panda_id, job.label)
+    found = address(joblog, place, kind) if place else ""
+    return found if 0 < len(found) <= LONGEST_URL else None  # half an address is none
 
 
 def after_telling(job: Job, told: Sequence[Worker], taken: Mapping[int, bool], now: datetime) -> dict[str, Any]:
@@ -206,9 +212,9 @@ def after_telling(job: Job, told: Sequence[Worker], taken: Mapping[int, bool], n
 async def register(rt: Runtime, server: str) -> Counts:
     """One round: what has changed of jobs whose time has come."""
     found = await rt.read(_found, app_of(rt.settings), server, rt.now())
-    prefix, attempts, hosts = rt.settings.app.joblog.urlprefix, found.attempts or {}, found.hosts or {}
+    joblog, attempts, hosts = rt.settings.app.joblog, found.attempts or {}, found.hosts or {}
     news = {
-        job: news_of(job, attempts.get(app_job_id(job.panda_id, job.attempt_nr), ()), hosts, prefix)
+        job: news_of(job, attempts.get(app_job_id(job.panda_id, job.attempt_nr), ()), hosts, joblog)
         for job in found.jobs
     }
     workers = [worker for told in news.values() for worker in told]

@@ -56,8 +56,8 @@ async def test_without_the_production_role_nothing_is_taken_and_everybody_is_tol
     queue.fqans[TOWER] = ("/atlas/Role=pilot",)
     assert await queue.run("heartbeat") == {"PanDA in trouble": 1}
     assert await standing(queue) == [Reason.PANDA_NO_ROLE]
-    assert await fetch_jobs.due(queue.rt) == []
     assert await queue.run("fetch-jobs") == {}
+    assert await fetch_jobs.due(queue.rt) == []
     assert "no production role (/atlas/Role=pilot): no jobs are taken" in caplog.text
     (row,) = [one for one in await queue.rt.read(ledger.standing) if one.topic == Topic.PANDA]
     sentence = in_sentences(row, queue.rt.now()).why

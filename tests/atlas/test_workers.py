@@ -46,12 +46,12 @@ def told(house: House) -> list[tuple[Any, Any]]:
 
 async def test_the_page_of_a_job_shows_its_ce_and_where_to_look(linked: House) -> None:
     (number,) = await at_ce(linked)
-    attempt = await linked.attempt(number)
+    attempt, row = await linked.attempt(number), await linked.row(number)
     assert await linked.run("heartbeat") == {"told": 1, "workers": 1}
     ((worker, held),) = linked.workers.of_job(number).items()
     assert worker == attempt.id
     assert (held["computingElement"], held["batchID"], held["status"]) == (CE, f"r{number}", "submitted")
-    assert held["stdOut"] == f"https://logs.example.org/{attempt.created:%Y-%m-%d}/{QUEUE}/{number}.out"
+    assert held["stdOut"] == f"https://logs.example.org/{row.created:%Y-%m-%d}/{QUEUE}/{number}.out"
     await moved(linked, number, "running", node="wn7")
     assert await linked.run("heartbeat") == {"told": 1, "workers": 1}
     assert linked.book(number).columns["computingElement"] == CE

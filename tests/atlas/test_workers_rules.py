@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.reports import Worker
 from act_core.atlas.workers import (
     AGAIN,
@@ -19,24 +20,24 @@ from act_core.atlas.workers import (
     harvester_id,
     news_of,
 )
-from act_core.settings.app_model import AppSettings
+from act_core.settings.app_model import AppSettings, JobLog
 from act_core.settings.model import Settings
 from act_core.simulators.panda_workers import FINAL as FINAL_STATUSES
 from act_core.states import FINAL, CeState
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-JOB = Job(1, 77, 2, "Q", NOW, None, None)
+JOB = Job(1, 77, 2, "Q", "managed", NOW - timedelta(days=1), NOW, None, None)
 AT = At(
     id=11, app_job_id="77.2", state="running", ce="ce1/q", remote_id="r1", batch_id=None, node="wn7", cores_asked=8,
     native_state="RUNNING", error="it was held once", inputs_sent_at=NOW - timedelta(hours=2),
-    started_at=NOW - timedelta(hours=1), ended_at=NOW, created=NOW - timedelta(days=1),
+    started_at=NOW - timedelta(hours=1), ended_at=NOW,
 )  # fmt: skip
 HOSTS = {"ce1/q": "ce1.example.org"}
-PREFIX = "https://logs.example.org/act/"
+LOGS = JobLog(urlprefix="https://logs.example.org/act/")
 
 
 def worker(**changes: object) -> Worker:
-    return as_worker(JOB, replace(AT, **changes), HOSTS, PREFIX)  # type: ignore[arg-type] # values of any column
+    return as_worker(JOB, replace(AT, **changes), HOSTS, LOGS)  # type: ignore[arg-type] # values of any column
 
 
 def test_an_attempt_in_pandas_words() -> None:
@@ -56,11 +57,22 @@ def test_the_end_of_an_attempt_says_when_and_why() -> None:
 
 
 def test_what_does_not_fit_is_cut_or_left_out() -> None:
-    odd = as_worker(JOB, replace(AT, remote_id="r" * 255, node="n" * 255, ce="elsewhere"), {}, "https://" + "l" * 250)
+    odd = as_worker(
+        JOB,
+        replace(AT, remote_id="r" * 255, node="n" * 255, ce="elsewhere"),
+        {},
+        JobLog(urlprefix="https://" + "l" * 250),
+    )
     body = odd.body()
     assert (body["batchID"], body["nodeID"], body["computingElement"]) == ("r" * 80, "n" * 80, "elsewhere")
     assert not {"stdOut", "batchLog"} & body.keys()
-    assert not {"stdOut", "batchLog"} & as_worker(JOB, AT, HOSTS, "").body().keys()
+    assert not {"stdOut", "batchLog"} & as_worker(JOB, AT, HOSTS, JobLog()).body().keys()
+
+
+def test_the_logs_of_analysis_jobs_are_named_where_they_are_private() -> None:
+    body = as_worker(replace(JOB, label="user"), AT, HOSTS, LOGS).body()
+    assert body.get("stdOut") == log_url(LOGS, JOB.created, "Q", 77, "user")
+    assert body.get("stdOut") != worker().body()["stdOut"]
 
 
 @pytest.mark.parametrize("state", CeState)
@@ -70,21 +82,21 @@ def test_only_an_end_is_final(state: CeState) -> None:
 
 
 def test_news_are_told_once() -> None:
-    (first,) = news_of(JOB, [AT], HOSTS, PREFIX)
+    (first,) = news_of(JOB, [AT], HOSTS, LOGS)
     told = replace(JOB, worker_id=11, worker_told=digest(first))
-    assert news_of(told, [AT], HOSTS, PREFIX) == []
-    assert news_of(told, [replace(AT, native_state="OTHER", error="new", ended_at=None)], HOSTS, PREFIX) == []
+    assert news_of(told, [AT], HOSTS, LOGS) == []
+    assert news_of(told, [replace(AT, native_state="OTHER", error="new", ended_at=None)], HOSTS, LOGS) == []
     for change in ({"state": "done"}, {"ce": "ce2"}, {"remote_id": "r2"}, {"batch_id": "4711"}, {"node": "wn8"}):
-        (news,) = news_of(told, [replace(AT, **change)], HOSTS, PREFIX)  # type: ignore[arg-type] # as above
+        (news,) = news_of(told, [replace(AT, **change)], HOSTS, LOGS)  # type: ignore[arg-type] # as above
         assert news.panda_ids == (77,)
 
 
 def test_the_former_attempts_end_is_told_and_the_job_belongs_to_the_newest() -> None:
     told = replace(JOB, worker_id=11, worker_told=digest(worker()))
     before, next_one = replace(AT, id=5, state="lost"), replace(AT, id=12)
-    news = news_of(told, [before, replace(AT, state="donefailed"), next_one], HOSTS, PREFIX)
+    news = news_of(told, [before, replace(AT, state="donefailed"), next_one], HOSTS, LOGS)
     assert [(one.worker_id, one.status, one.panda_ids) for one in news] == [(11, "failed", ()), (12, "running", (77,))]
-    assert [one.worker_id for one in news_of(JOB, [before, next_one], HOSTS, PREFIX)] == [5, 12]
+    assert [one.worker_id for one in news_of(JOB, [before, next_one], HOSTS, LOGS)] == [5, 12]
 
 
 TWO = (worker(state="donefailed"), worker(id=12))

@@ -2,9 +2,12 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 from act_core.db.models import BYTES, LongText
 from act_core.db.types import BigId, UtcDateTime
+
+LONG_BYTES = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 
 revision = "0004"
 down_revision = "0003"
@@ -21,6 +24,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("worker_id", BigId, nullable=True))
         op.add_column(table, sa.Column("worker_told", sa.String(length=16), nullable=True))
     op.create_index(op.f("ix_panda_jobs_worker_due_at"), "panda_jobs", ["worker_due_at"])
+    op.add_column("job_descriptions", sa.Column("sealed", LONG_BYTES, nullable=True))
     _panda_queues()
 
 
