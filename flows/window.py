@@ -73,6 +73,8 @@ def ended(window: Window) -> State[Any]:
         return Failed(message=f"{words}; see the log for the illegal moves")
     if counts[WRONG]:
         return Failed(message=f"{words}; see the log for what PanDA does not take of them")
+    if counts["unbalanced"]:
+        return Failed(message=f"{words}; see the log for the books that do not balance")
     if stops.cancelled():
         return Cancelled(message=f"{words}; ended by a person")
     did = set(+counts)

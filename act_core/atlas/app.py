@@ -1,7 +1,19 @@
 """The ATLAS application, as the tower plugs it in."""
 
 from act_core.apps import Application, Part
-from act_core.atlas import awaited, bind, fetch_jobs, heartbeat, mirror, panda_check, refresh, retire, validate, workers
+from act_core.atlas import (
+    awaited,
+    bind,
+    closing,
+    fetch_jobs,
+    heartbeat,
+    mirror,
+    panda_check,
+    refresh,
+    retire,
+    validate,
+    workers,
+)
 from act_core.atlas.books import NAME
 
 APP = Application(
@@ -16,6 +28,7 @@ APP = Application(
         Part("heartbeat", "ask", awaited.due, awaited.ask),
         Part("heartbeat", "register at", workers.due, workers.register),
         Part("heartbeat", "check", panda_check.due, panda_check.ask),
+        Part("close-books", "close for", closing.due, closing.close_books),
     ),
     archive=retire.retire,
     several=True,

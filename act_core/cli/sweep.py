@@ -68,6 +68,8 @@ def sweep(
         fail(f"{counts['illegal']} illegal moves: see the log", 1)
     if counts[WRONG]:
         fail(f"{counts[WRONG]} {WRONG}: see the log", 1)
+    if counts["unbalanced"]:
+        fail(f"the books of {counts['unbalanced']} queues do not balance: `act books`", 1)
     if counts["errors"] and not until_idle:
         raise typer.Exit(1)
 

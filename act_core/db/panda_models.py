@@ -45,6 +45,9 @@ class PandaColumns:
     worker_due_at: Mapped[datetime | None]  # PanDA may have to be told of its attempts, as harvester workers
     worker_id: Mapped[int | None] = mapped_column(BigId)  # the newest attempt that PanDA was told of
     worker_told: Mapped[str | None] = mapped_column(String(16))  # a digest of what PanDA was told of that one
+    ended_as: Mapped[str | None] = mapped_column(String(12))  # for the books: `PandaEnd`, once it is closed
+    cause: Mapped[str | None] = mapped_column(String(64))  # the code with which it failed
+    unverified: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # outputs that nobody could check
     created: Mapped[datetime]
     modified: Mapped[datetime]
 
@@ -58,13 +61,14 @@ class PandaRow(PandaColumns, Base):
         Index(None, "worker_due_at"),
         Index(None, "state", "check_due_at"),
         Index(None, "state", "modified"),
+        Index(None, "state", "state_since"),
         BYTES | NEVER_AGAIN,
     )
 
 
 class PandaArchive(PandaColumns, Base):
     __tablename__ = "panda_jobs_archive"
-    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), BYTES)
+    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), Index(None, "server", "state_since"), BYTES)
 
 
 class PandaQueue(Base):
@@ -83,3 +87,47 @@ class PandaQueue(Base):
     fetch_due_at: Mapped[datetime | None]
     trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
     modified: Mapped[datetime]
+
+
+class ClosedDay(Base):
+    """A day whose books are closed. Days are `YYYY-MM-DD`, in UTC."""
+
+    __tablename__ = "daily_closings"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    closed_at: Mapped[datetime]
+    revision: Mapped[int]  # grows when somebody closes it again
+    changed: Mapped[list[Any]] = mapped_column(JSON)  # by the last one, in words
+    findings: Mapped[dict[str, Any]] = mapped_column(JSON)  # kind → [[job, why], …]
+
+
+class DailyBook(Base):
+    """The jobs of a closed day, by queue."""
+
+    __tablename__ = "daily_books"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(128), primary_key=True)
+    opening: Mapped[int]
+    taken: Mapped[int]
+    finished: Mapped[int]
+    failed: Mapped[int]
+    killed: Mapped[int]
+    taken_back: Mapped[int]
+    in_flight: Mapped[int]
+
+
+class DailySpent(Base):
+    """Core-seconds of a closed day, by queue, CE and what they went to."""
+
+    __tablename__ = "daily_spent"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(128), primary_key=True)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    cause: Mapped[str] = mapped_column(String(96), primary_key=True)
+    attempts: Mapped[int]
+    core_s: Mapped[int] = mapped_column(BigId)

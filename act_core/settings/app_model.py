@@ -148,6 +148,13 @@ class Validation(Section):
     tries: int = Field(default=10, ge=1)  # rounds with an unreachable storage before the job fails
 
 
+class Books(Section):
+    """When a job counts as unaccounted for (docs/books.md)."""
+
+    stuck: Seconds = Field(default=timedelta(days=1), gt=timedelta(0))  # in a state that passes by itself
+    longest: Seconds = Field(default=timedelta(days=10), gt=timedelta(0))  # waiting or running at a CE
+
+
 class Modules(Section):
     app: tuple[str, ...] = ("manual",)
 
@@ -176,6 +183,7 @@ class AppSettings(Section):
     translation: Translation = Translation()
     joblog: JobLog = JobLog()
     validation: Validation = Validation()
+    books: Books = Books()
     instances: Mapping[Annotated[str, Field(pattern=INSTANCE)], Instance] = Field(default_factory=dict)
 
     @field_validator("instances")
