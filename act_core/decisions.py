@@ -25,6 +25,7 @@ WRITABLE = (
     "exit_code",
     "error",
     "node",
+    "batch_id",
     "wall_s",
     "cpu_s",
     "memory_kb",

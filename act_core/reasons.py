@@ -24,6 +24,7 @@ class Topic(StrEnum):
     UNSEEN = "unseen"
     IDENTITY = "identity"  # answers that are not believed, since another identity asked
     CLEAN = "clean"
+    PANDA = "panda"  # whether PanDA is there, and what it thinks of us; the share is the server
 
 
 class Reason(StrEnum):
@@ -57,6 +58,9 @@ class Reason(StrEnum):
     CREDENTIAL_ENDS = "credential-ends"
     SILENT = "silent"
     GIVEN_UP = "given-up"
+    PANDA_NO_ROLE = "panda-no-role"
+    PANDA_REFUSES = "panda-refuses"
+    PANDA_AWAY = "panda-away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,5 +221,21 @@ TELLS: Mapping[Reason, Tell] = {
         "{ce} did not answer for {giveup}: {n} jobs there were given up.",
         "They are reported as failed. If the CE returns, what is found of them is killed.",
         "Nothing; `act orphans` lists what has come back.",
+    ),
+    Reason.PANDA_NO_ROLE: Tell(
+        "{share} gives {dn} no production role, and so takes no reports of it; it has {roles}.",
+        "No jobs are taken from there; it is asked again every two minutes.",
+        "Give the tower a proxy with the production role (panda.role, panda.proxy) or a token with panda.origin "
+        "atlas.production; `act credentials` shows what it has. If it has the role: ask PanDA's people for it.",
+    ),
+    Reason.PANDA_REFUSES: Tell(
+        "{share} refuses us: {words}.",
+        "Reports wait and are sent again; it is asked again every two minutes.",
+        "Renew the proxy or the token (`act credentials`), and see that it is the one PanDA knows.",
+    ),
+    Reason.PANDA_AWAY: Tell(
+        "{share} does not answer as PanDA does: {words}.",
+        "Reports wait and are sent again; it is asked again every two minutes.",
+        "Look whether panda.server is right, and whether PanDA has trouble.",
     ),
 }

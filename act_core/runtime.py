@@ -23,6 +23,7 @@ from act_core.settings.model import Settings, Site
 P = ParamSpec("P")
 T = TypeVar("T")
 Counts = Counter[str]  # what a step or a stage did, by word
+WRONG = "wrong reports"  # that PanDA did not take as they were: our bug, which turns a run red
 
 
 class Closable(Protocol):

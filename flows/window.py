@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from act_core.db import ces as db_ces
+from act_core.runtime import WRONG
 from act_core.stages import ENGINE, STAGES, Tower
 from flows import keeper, stops, tasks
 from flows.rounds import Window
@@ -70,6 +71,8 @@ def ended(window: Window) -> State[Any]:
         return Failed(message=f"{words}; bugs of ours: {'; '.join(window.bugs[:3])}")
     if counts["illegal"]:
         return Failed(message=f"{words}; see the log for the illegal moves")
+    if counts[WRONG]:
+        return Failed(message=f"{words}; see the log for what PanDA does not take of them")
     if counts["unbalanced"]:
         return Failed(message=f"{words}; see the log for the books that do not balance")
     if stops.cancelled():

@@ -10,9 +10,11 @@ from act_core.atlas import (
     heartbeat,
     lost_answers,
     mirror,
+    panda_check,
     refresh,
     retire,
     validate,
+    workers,
 )
 from act_core.atlas.books import NAME
 
@@ -29,6 +31,8 @@ APP = Application(
         Part("heartbeat", "ask", awaited.due, awaited.ask),
         Part("heartbeat", "ask after", forgotten.due, forgotten.ask),
         Part("heartbeat", "ask ahead of", forgotten.due_behind, forgotten.ask_behind),
+        Part("heartbeat", "register at", workers.due, workers.register),
+        Part("heartbeat", "check", panda_check.due, panda_check.ask),
         Part("close-books", "close for", closing.due, closing.close_books),
     ),
     archive=retire.retire,

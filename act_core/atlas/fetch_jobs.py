@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from act_core.atlas import asks, books, queues
+from act_core.atlas import asks, books, panda_check, queues
 from act_core.atlas.asks import What
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import GENERAL
@@ -28,7 +28,7 @@ from act_core.states import PandaState
 from act_core.words import clean
 
 logger = log(__name__)
-TROUBLE_PAUSE = timedelta(seconds=30)
+TROUBLE_PAUSE, FULL_PAUSE = timedelta(seconds=30), timedelta(seconds=2)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between tries to book
 GRACE = 2.0  # seconds for an answer that is under way when we are to stop
 T = TypeVar("T")
@@ -49,10 +49,12 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     if queue is None:
         return Counts()
     room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs, rt.now())
-    n = min(room, settings.getjobs)
+    no_role = await rt.read(panda_check.no_role, server_of(rt))
+    n = 0 if no_role else min(room, settings.getjobs)  # what cannot be reported is not taken
     held = waiting(rt).take(name, rt.now())
     if n <= 0 and not held:
-        await rt.write(queues.asked, server_of(rt), name, rt.now() + timedelta(seconds=2), None)
+        again = panda_check.TROUBLED if no_role else FULL_PAUSE
+        await rt.write(queues.asked, server_of(rt), name, rt.now() + again, None)
         return Counts()
     label = label_for(queue)
     call = Call(name, 0 if held else n, label)
@@ -88,13 +90,21 @@ class Answer:
     nameless: int = 0
 
 
+async def _acquired(rt: Runtime, call: Call) -> list[PandaJob | MalformedJob]:
+    try:
+        return await panda(rt).acquire_jobs(call.queue, call.n, call.label)
+    except CredentialError as err:
+        await panda_check.refused(rt, err)
+        raise
+
+
 async def _take(rt: Runtime, call: Call, held: Sequence[Unbooked]) -> Counts:
     """Ask, and book what is handed out: PanDA has reserved it for us. `held`: jobs of before that wait for the key.
 
     Raises CredentialError after it has booked the others: some job's secrets cannot be sealed.
     """
     name, server = call.queue, server_of(rt)
-    jobs = [fitting(job) for job in await panda(rt).acquire_jobs(name, call.n, call.label)] if call.n else []
+    jobs = [fitting(job) for job in await _acquired(rt, call)] if call.n else []
     now, until = rt.now(), rt.now() + rt.settings.app.panda.senttime
     good = [job for job in jobs if isinstance(job, PandaJob)]
     bad = [job for job in jobs if isinstance(job, MalformedJob)]

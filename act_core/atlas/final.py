@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from act_core.atlas.books import Booked
 from act_core.atlas.pilot_word import Heartbeat, Value
-from act_core.atlas.reports import Update, as_text
+from act_core.atlas.reports import Update, as_text, fits
 from act_core.states import PandaEnd, PandaState, end_of
 from act_core.words import clean
 
@@ -135,8 +135,9 @@ def _said(job: Ended, heartbeat: Heartbeat | None) -> dict[str, Value]:
     fields = dict(heartbeat.fields)
     if job.outcome == "failed" or not heartbeat.finished:
         fields |= _failure(job, fields)
-    if heartbeat.too_long:
-        fields["pilot_error_diag"] = _with_note(fields.get("pilot_error_diag"), heartbeat.too_long)
+    for why, names in (("too long for the tower", heartbeat.too_long), ("no value for PanDA", heartbeat.dropped)):
+        if names:
+            fields["pilot_error_diag"] = _with_note(fields.get("pilot_error_diag"), why, names)
     return fields
 
 
@@ -162,15 +163,15 @@ def _failure(job: Ended, said: Mapping[str, Value]) -> dict[str, Value]:
     return {"pilot_error_code": job.code or code_for(error), "pilot_error_diag": error}
 
 
-def _with_note(said: Value | None, left_out: Sequence[str]) -> str:
+def _with_note(said: Value | None, why: str, left_out: Sequence[str]) -> str:
     """What is told of the end, and what was left out of the report; the note has its place in PanDA's column."""
-    note = f"[too long for the tower, left out: {', '.join(left_out)}]"
-    return f"{str(said or '')[: _DIAG - len(note) - 1]} {note}".lstrip()
+    note = f"[{why}, left out: {', '.join(left_out)}]"[:_DIAG]
+    return f"{str(said or '')[: max(_DIAG - len(note) - 1, 0)]} {note}".lstrip()
 
 
 def _usage(job: Ended) -> dict[str, Value]:
     fields: dict[str, Value] = {"cpu_consumption_unit": "s", "cpu_conversion_factor": 1.0}
-    if job.cpu_s is not None and job.cpu_s >= 0:
+    if job.cpu_s is not None and fits("cpu_consumption_time", job.cpu_s):
         fields["cpu_consumption_time"] = job.cpu_s
     if wall := _wall(job):
         fields["pilot_timing"] = f"0|0|{wall}|0|0|0"

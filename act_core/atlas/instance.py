@@ -2,7 +2,7 @@
 
 from act_core.atlas import queues
 from act_core.atlas.cric import Queue
-from act_core.atlas.panda_server import PandaServer, open_panda
+from act_core.atlas.panda_server import Aside, PandaServer, open_aside, open_panda
 from act_core.runtime import Runtime
 from act_core.settings.model import Settings
 
@@ -10,6 +10,11 @@ from act_core.settings.model import Settings
 def panda(rt: Runtime) -> PandaServer:
     """The client, with its warm connections."""
     return rt.kept(PandaServer, open_panda)
+
+
+def panda_aside(rt: Runtime) -> Aside:
+    """The client for what may wait."""
+    return rt.kept(Aside, open_aside)
 
 
 def server_key(settings: Settings) -> str:

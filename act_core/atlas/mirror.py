@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books, joblog
+from act_core.atlas import books, joblog, workers
 from act_core.atlas.books import PILOT, Booked, Change
 from act_core.atlas.final import Ended, final_update, gave_up
 from act_core.atlas.instance import server_of
@@ -236,7 +236,9 @@ def _write(
     now: datetime,
 ) -> Counts:
     """What has changed since it was read, attempt or PanDA job, keeps its news and is heard again."""
-    books.lock(session, [row for i in news if news[i].change and (row := booked.get(jobs[i].app_job_id))])
+    rows_of = [row for i in news if (row := booked.get(jobs[i].app_job_id))]
+    books.lock(session, rows_of)
+    workers.moved(session, {row.id for row in rows_of}, now)
     fresh = _unchanged(session, {job_id: jobs[job_id] for job_id in news})
     changes = {booked[jobs[i].app_job_id]: change for i in fresh if (change := news[i].change)}
     settled = books.settle(session, changes, now)

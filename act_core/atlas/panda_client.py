@@ -16,7 +16,8 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
-Tell = Callable[[Sequence[Update]], Awaitable[Mapping[int, UpdateAnswer]]]  # one bulk call
+Call = Callable[[Sequence[T]], Awaitable[Mapping[K, V]]]  # one bulk call
+Instead = Callable[[Sequence[T], ActError], Mapping[K, V]]  # what stands for answers that did not come
 
 
 class PandaClient(Protocol):
@@ -49,46 +50,74 @@ class PandaClient(Protocol):
         """PanDA's active jobs by queue, about a minute old."""
         ...
 
-    async def update_workers(self, harvester_id: str, workers: Sequence[Worker]) -> Sequence[bool]: ...
+    async def harvester_alive(self, harvester_id: str, data: Mapping[str, str]) -> bool:
+        """A sign of life of a harvester instance; False: PanDA did not know it, and may know it from now on."""
+        ...
+
+    async def update_workers(self, harvester_id: str, workers: Collection[Worker]) -> Mapping[int, bool]:
+        """Whether PanDA took it, by worker id. A missing key: no answer. Raises only when there was none at all."""
+        ...
 
     async def close(self) -> None: ...
 
 
-async def tell_all(tell: Tell, updates: Collection[Update]) -> Mapping[int, UpdateAnswer]:
+async def tell_all(tell: Call[Update, int, UpdateAnswer], updates: Collection[Update]) -> Mapping[int, UpdateAnswer]:
     """`update_jobs_bulk` by calls for a shard each."""
     if len({update.job_id for update in updates}) != len(updates):
         raise ActError("two updates of the same job in one call")
-    return await in_shards(lambda shard: _in_pieces(tell, shard), list(updates), _not_answered)
+    return await in_shards(lambda shard: _in_pieces(tell, shard, _not_answered, _refused), list(updates), _not_answered)
 
 
 def _not_answered(updates: Sequence[Update], err: ActError) -> Mapping[int, UpdateAnswer]:
     return {update.job_id: UpdateAnswer(Outcome.LATER, message=str(err)) for update in updates}
 
 
-async def _in_pieces(tell: Tell, updates: Sequence[Update]) -> Mapping[int, UpdateAnswer]:
-    """One report that PanDA cannot take would starve its neighbours: it is found by halving."""
-    answers: dict[int, UpdateAnswer] = {}
-    waiting, unheard, trouble = [updates], 0, ActError("not sent")
+def _refused(updates: Sequence[Update], err: ActError) -> Mapping[int, UpdateAnswer]:
+    return {update.job_id: UpdateAnswer(Outcome.REFUSED, message=str(err)) for update in updates}
+
+
+async def register_all(register: Call[Worker, int, bool], workers: Collection[Worker]) -> Mapping[int, bool]:
+    """`update_workers` by calls for a shard each."""
+    return await in_shards(lambda shard: _in_pieces(register, shard, _silence, _not_taken), list(workers), _silence)
+
+
+def _silence(_workers: Sequence[Worker], _err: ActError) -> Mapping[int, bool]:
+    return {}
+
+
+def _not_taken(workers: Sequence[Worker], _err: ActError) -> Mapping[int, bool]:
+    return {worker.worker_id: False for worker in workers}
+
+
+async def _in_pieces(
+    call: Call[T, K, V], items: Sequence[T], instead: Instead[T, K, V], blamed: Instead[T, K, V]
+) -> Mapping[K, V]:
+    """One item that PanDA cannot take would starve its neighbours: it is found by halving, and `blamed`."""
+    answers: dict[K, V] = {}
+    alone: dict[K, V] = {}
+    waiting, unheard, trouble = [items], 0, ActError("not sent")
     while waiting:
         piece = waiting.pop()
         try:
-            answers |= await tell(piece)
+            answers.update(await call(piece))
             unheard = 0
         except ActError as err:
             unheard, trouble = unheard + 1, err
             if not isinstance(err, ProtocolError) or isinstance(err, NotSpoken) or unheard > UNHEARD:
                 break
             if len(piece) > 1:
-                waiting += [piece[1::2], piece[::2]]  # not left and right: bad reports come side by side
+                waiting += [piece[1::2], piece[::2]]  # not left and right: bad ones come side by side
+            else:
+                alone.update(blamed(piece, err))
     if not answers:
         raise trouble
-    return {**_not_answered(updates, trouble), **answers}
+    return {**instead(items, trouble), **alone, **answers}
 
 
 async def in_shards(
-    call: Callable[[Sequence[T]], Awaitable[Mapping[K, V]]],
+    call: Call[T, K, V],
     items: Sequence[T],
-    instead: Callable[[Sequence[T], ActError], Mapping[K, V]],
+    instead: Instead[T, K, V],
 ) -> Mapping[K, V]:
     """Every shard's answers; `instead` fills in for shards that failed, unless all did: then the first error."""
 
@@ -114,6 +143,11 @@ def as_many(method: str, answers: object, asked: Sequence[object], what: str) ->
     if not isinstance(answers, list) or len(answers) != len(asked):
         raise Transient(f"{method}: the answer does not match the {len(asked)} {what}")
     return answers
+
+
+def taken(workers: Sequence[Worker], answers: Sequence[object]) -> dict[int, bool]:
+    """What PanDA says of each worker, in the order told."""
+    return {worker.worker_id: answer is True for worker, answer in zip(workers, answers, strict=True)}
 
 
 def read_job(job: object) -> PandaJob | MalformedJob:

@@ -6,7 +6,7 @@ from typing import Self
 from urllib.parse import urlencode
 
 from act_core.atlas.panda_access import Access
-from act_core.atlas.panda_client import as_many, in_shards, items, read_job, tell_all
+from act_core.atlas.panda_client import as_many, in_shards, items, read_job, register_all, taken, tell_all
 from act_core.atlas.panda_connection import PandaConnection
 from act_core.atlas.panda_legacy_dialect import (
     GONE,
@@ -31,7 +31,7 @@ from act_core.atlas.panda_legacy_dialect import (
 )
 from act_core.atlas.reports import ActiveJobs, Attributes, JobStatus, Outcome, Update, UpdateAnswer, Worker
 from act_core.atlas.wire import MalformedJob, PandaJob
-from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError
+from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.logs import log
 from act_core.settings.app_model import Panda
 
@@ -154,11 +154,23 @@ class PandaLegacy:
         found = {queue: tuple(read_statistics(stats)) for queue, stats in items(queues)}
         return {queue: active for queue, active in found.items() if active}
 
-    async def update_workers(self, harvester_id: str, workers: Sequence[Worker]) -> Sequence[bool]:
-        method = "updateWorkers"
-        form = {"harvesterID": harvester_id, "workers": json.dumps([worker.body() for worker in workers])}
-        taken = as_many(method, must_pair(method, await self._post(method, form)), workers, "workers reported")
-        return [one is True for one in taken]
+    async def harvester_alive(self, harvester_id: str, data: Mapping[str, str]) -> bool:
+        method = "harvesterIsAlive"
+        form = {"harvesterID": harvester_id, "data": json.dumps(dict(data))}
+        said = await self._post(method, form)
+        try:
+            must_pair(method, said)
+        except Transient:
+            return False
+        return True
+
+    async def update_workers(self, harvester_id: str, workers: Collection[Worker]) -> Mapping[int, bool]:
+        async def register(some: Sequence[Worker]) -> Mapping[int, bool]:
+            method = "updateWorkers"
+            form = {"harvesterID": harvester_id, "workers": json.dumps([worker.body() for worker in some])}
+            return taken(some, as_many(method, must_pair(method, await self._post(method, form)), some, "workers"))
+
+        return await register_all(register, workers)
 
     async def _post(self, method: str, form: Mapping[str, str] | None = None) -> str:
         return _text(await self._wire.post(method, _encoded(form or {}), _FORM))

@@ -96,7 +96,10 @@ class PandaServer:
     async def queue_statistics(self) -> Mapping[str, Sequence[ActiveJobs]]:
         return await self._do(lambda panda: panda.queue_statistics())
 
-    async def update_workers(self, harvester_id: str, workers: Sequence[Worker]) -> Sequence[bool]:
+    async def harvester_alive(self, harvester_id: str, data: Mapping[str, str]) -> bool:
+        return await self._do(lambda panda: panda.harvester_alive(harvester_id, data))
+
+    async def update_workers(self, harvester_id: str, workers: Collection[Worker]) -> Mapping[int, bool]:
         return await self._do(lambda panda: panda.update_workers(harvester_id, workers))
 
     async def close(self) -> None:
@@ -112,11 +115,27 @@ class PandaServer:
 
 def open_panda(settings: Settings) -> PandaServer:
     """The configured server, with the production proxy or a token. Raises ConfigError, CredentialError."""
+    return PandaServer(settings.app.panda, _access(settings))
+
+
+class Aside(PandaServer):
+    """A client for what may wait: one call at a time, on connections of its own.
+
+    Its troubles, and what it believes of the server's dialect, are nothing to those who report jobs.
+    """
+
+
+def open_aside(settings: Settings) -> Aside:
+    """Raises ConfigError, CredentialError."""
+    return Aside(settings.app.panda.model_copy(update={"threads": 1}), _access(settings))
+
+
+def _access(settings: Settings) -> Access:
     panda = settings.app.panda
     ca = panda.cacert or settings.arc.voms.cacertdir
     if panda.tokenfile is not None:
-        return PandaServer(panda, TokenAccess(ca, panda.tokenfile, panda.origin))
+        return TokenAccess(ca, panda.tokenfile, panda.origin)
     proxy = panda_proxy(settings)
     if proxy is None:
         raise ConfigError("PanDA needs an identity: set panda.proxy, panda.tokenfile or voms.proxypath")
-    return PandaServer(panda, ProxyAccess(ca, proxy))
+    return ProxyAccess(ca, proxy)

@@ -2,15 +2,26 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from act_core.atlas.panda_access import Access
-from act_core.atlas.panda_client import as_many, in_shards, items, read_job, tell_all
+from act_core.atlas.panda_client import as_many, in_shards, items, read_job, register_all, taken, tell_all
 from act_core.atlas.panda_connection import JSON, PandaConnection
-from act_core.atlas.reports import ActiveJobs, Attributes, JobStatus, Update, UpdateAnswer, Worker, read_answer
+from act_core.atlas.reports import (
+    UNKNOWN_FIELD,
+    ActiveJobs,
+    Attributes,
+    JobStatus,
+    Outcome,
+    Update,
+    UpdateAnswer,
+    Worker,
+    offending,
+    read_answer,
+)
 from act_core.atlas.wire import MalformedJob, PandaJob
-from act_core.errors import CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.settings.app_model import Panda
 
 API = "/api/v1"
@@ -38,7 +49,11 @@ class Envelope:
             raise CredentialError(said)
         if self.message.startswith(_OUR_BUG):
             raise ProtocolError(said)
-        raise Transient(said)
+        raise Refused(said)
+
+
+class Refused(Transient):
+    """An answer without success and without a reason that we know."""
 
 
 class PandaV1:
@@ -47,6 +62,7 @@ class PandaV1:
     def __init__(self, settings: Panda, access: Access) -> None:
         self._settings = settings
         self._wire = PandaConnection(settings, API, access)
+        self._lacking: set[str] = set()  # parameters of update_job that this server does not have
 
     async def is_alive(self) -> bool:
         try:
@@ -97,8 +113,37 @@ class PandaV1:
         return await tell_all(self._update, updates)
 
     async def _update(self, updates: Sequence[Update]) -> Mapping[int, UpdateAnswer]:
+        """Said again without a field that PanDA does not take of a report, as long as it names one."""
+        without: dict[int, set[str]] = {update.job_id: set() for update in updates}
+        answers: dict[int, UpdateAnswer] = {}
+        left = updates
+        while left:
+            try:
+                answers |= await self._told(left, without)
+            except ActError:
+                if not answers:
+                    raise
+                break  # what was answered stands, refusals too: they are sent again later
+            left = [one for one in left if self._does_without(answers[one.job_id], without[one.job_id])]
+        return {job: replace(answer, left_out=tuple(sorted(without[job]))) for job, answer in answers.items()}
+
+    def _does_without(self, answer: UpdateAnswer, without: set[str]) -> bool:
+        """Whether the report is to be told again, without one more field."""
+        name = offending(answer.message) if answer.outcome is Outcome.REFUSED else None
+        if name is None or name in without:
+            return False
+        without.add(name)
+        if answer.message.startswith(UNKNOWN_FIELD):
+            self._lacking.add(name)
+        return True
+
+    async def _told(self, updates: Sequence[Update], without: Mapping[int, set[str]]) -> Mapping[int, UpdateAnswer]:
         method = "pilot/update_jobs_bulk"
-        body = {"harvester_id": self._settings.schedulerid, "job_list": [update.body() for update in updates]}
+        reports = [
+            {name: value for name, value in one.body().items() if name not in self._lacking | without[one.job_id]}
+            for one in updates
+        ]
+        body = {"harvester_id": self._settings.schedulerid, "job_list": reports}
         elements = as_many(method, (await self._post(method, body)).must(method), updates, "jobs asked about")
         return {update.job_id: read_answer(element) for update, element in zip(updates, elements, strict=True)}
 
@@ -121,11 +166,21 @@ class PandaV1:
             return {}
         return {queue: tuple(_flat(stats)) for queue, stats in items(answer.must(method))}
 
-    async def update_workers(self, harvester_id: str, workers: Sequence[Worker]) -> Sequence[bool]:
-        method = "harvester/update_workers"
-        body = {"harvester_id": harvester_id, "workers": [worker.body() for worker in workers]}
-        taken = as_many(method, (await self._post(method, body)).must(method), workers, "workers reported")
-        return [one is True for one in taken]
+    async def harvester_alive(self, harvester_id: str, data: Mapping[str, str]) -> bool:
+        method = "harvester/heartbeat"
+        try:
+            (await self._post(method, {"harvester_id": harvester_id, "data": dict(data)})).must(method)
+        except Refused:
+            return False
+        return True
+
+    async def update_workers(self, harvester_id: str, workers: Collection[Worker]) -> Mapping[int, bool]:
+        async def register(some: Sequence[Worker]) -> Mapping[int, bool]:
+            method = "harvester/update_workers"
+            body = {"harvester_id": harvester_id, "workers": [worker.body() for worker in some]}
+            return taken(some, as_many(method, (await self._post(method, body)).must(method), some, "workers"))
+
+        return await register_all(register, workers)
 
     async def _get(self, method: str, query: Sequence[tuple[str, str]] = ()) -> Envelope:
         return _envelope(method, await self._wire.get(method, query))

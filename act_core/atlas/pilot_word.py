@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from act_core.atlas.lenient import present, text, whole
-from act_core.atlas.reports import Update
+from act_core.atlas.reports import Update, fits
 from act_core.errors import BadInput
 from act_core.words import clean
 
@@ -38,7 +38,6 @@ _WHOLE = frozenset(
         "mean_core_count",
     }
 )
-_LARGEST_INT = 2**31 - 1
 _AMOUNTS = ("cpu_conversion_factor", "max_", "avg_", "tot_", "rate_")
 
 Value = str | int | float
@@ -64,8 +63,8 @@ class Heartbeat:
     outputs: tuple[Reported, ...] = ()
     started: float | None = None
     ended: float | None = None
-    dropped: tuple[str, ...] = field(default=())  # names whose values could not be used
-    too_long: tuple[str, ...] = field(default=())  # names whose values were left out
+    dropped: tuple[str, ...] = field(default=())  # fields with values that PanDA has no form or no column for
+    too_long: tuple[str, ...] = field(default=())  # fields whose values were left out
 
 
 def parse_heartbeat(content: str, panda_id: int) -> Heartbeat:
@@ -101,18 +100,17 @@ def _fields(said: Mapping[str, object]) -> tuple[dict[str, Value], tuple[str, ..
         if ours is None or present(given) is None:
             continue
         value = _typed(ours, given)
-        if value is None:
-            dropped.append(name)
+        if value is None or not fits(ours, value):
+            dropped.append(ours)
         else:
             fields[ours] = value
-    return fields, tuple(dropped)
+    return fields, tuple(dict.fromkeys(dropped))
 
 
 def _typed(name: str, given: object) -> Value | None:
     """The value in the type that the server insists on; None: it has no such form."""
     if name in _WHOLE:
-        count = _soft(whole, given)
-        return count if count is not None and abs(count) <= _LARGEST_INT else None
+        return _soft(whole, given)
     if name.startswith(_AMOUNTS):
         number = _number(given)
         return int(number) if number is not None and number.is_integer() else number

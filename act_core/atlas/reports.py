@@ -10,8 +10,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
-# StatusCode: what the server's database could not do now
-_LATER_CODES = frozenset({10, 30})
+INVALID = 50  # StatusCode
+UNKNOWN_FIELD, _WRONG_TYPE = "Argument error: got an unexpected keyword argument ", "Type error: "
+_OURS = ("Argument error", "Type error", "Invalid job status")  # how refusals begin that no repetition mends
+# Codes of what the server could not do now: its database was too slow, had no answer, failed.
+_LATER_CODES = frozenset({10, 20, 30})
+_NEEDED = frozenset({"job_id", "job_status", "attempt_nr", "job_output_report"})  # without these it is another report
 
 JobStatusWord = Literal["starting", "running", "transferring", "holding", "finished", "failed"]
 
@@ -103,6 +107,29 @@ class Update(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
+# What numbers can be, from least to most; a column that cannot hold one fails the whole report, for ever.
+LIMITS: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("max_", "avg_"), (0, 10**11 - 1)),  # kB
+    "tot_": (0, 10**15),  # bytes
+    "rate_": (0, 10**12),  # bytes a second
+    "cpu_conversion_factor": (0, 10**4),
+    "cpu_consumption_time": (0, 2**31 - 1),
+    "n_events": (0, 2**31 - 1),
+    "n_input_files": (0, 10**6 - 1),
+    "core_count": (0, 10**6 - 1),
+    "mean_core_count": (0, 10**6 - 1),
+    **dict.fromkeys(("trans_exit_code", "pilot_error_code", "exe_error_code"), (1 - 10**6, 10**6 - 1)),
+}
+
+
+def fits(name: str, value: object) -> bool:
+    """Whether PanDA's column for this field of an Update can hold the value; texts are cut, and fit."""
+    if not isinstance(value, int | float):
+        return True
+    least, most = next((held for begin, held in LIMITS.items() if name.startswith(begin)), (value, value))
+    return least <= value <= most  # nothing is so for NaN
+
+
 class Outcome(StrEnum):
     """What became of a report."""
 
@@ -113,11 +140,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpdateAnswer:
-    """PanDA's answer to one report. Commands come joined by commas: they are looked for, not compared."""
+    """PanDA's answer to one report. Commands come joined by commas: they are looked for, not compared.
+
+    `left_out`: fields without which it was told, since PanDA did not take them: our bug.
+    """
 
     outcome: Outcome
     command: str = ""
     message: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def kill(self) -> bool:
@@ -131,28 +162,38 @@ class UpdateAnswer:
 
     @property
     def settled(self) -> bool:
-        """Whether a final report needs no further sending."""
-        return self.outcome is Outcome.ACCEPTED or self.kill or self.already_done
+        """Whether a final report needs no further sending: only after a clear yes, whatever it commands."""
+        return self.outcome is Outcome.ACCEPTED
 
 
 def read_answer(element: object) -> UpdateAnswer:
-    """One element of the bulk answer; whatever it is not, it never counts as accepted."""
+    """One element of the bulk answer; whatever it is not, it never counts as accepted.
+
+    A command counts only with a success: with a timeout of the database nothing is known, and what is meant is said
+    again to the next report (panda.md 3.1, 3.3, 6.5).
+    """
     if not isinstance(element, Mapping):
         return UpdateAnswer(Outcome.LATER, message=f"an answer of type {type(element).__name__}")
     message = str(element.get("message") or "")[:500]
     data = element.get("data")
     code = data.get("StatusCode") if isinstance(data, Mapping) else None
     command = data.get("command") if isinstance(data, Mapping) else None
-    word = command if isinstance(command, str) and command != "NULL" else ""
     if element.get("success") is True and code == 0:
-        return UpdateAnswer(Outcome.ACCEPTED, word, message)
-    if element.get("success") is False and message and code not in _LATER_CODES and _ours(message, code):
-        return UpdateAnswer(Outcome.REFUSED, word, message)
-    return UpdateAnswer(Outcome.LATER, word, message or f"StatusCode {code}")
+        return UpdateAnswer(
+            Outcome.ACCEPTED, command if isinstance(command, str) and command != "NULL" else "", message
+        )
+    refused = code == INVALID or (
+        element.get("success") is False and code not in _LATER_CODES and message.startswith(_OURS)
+    )
+    return UpdateAnswer(Outcome.REFUSED if refused else Outcome.LATER, message=message or f"StatusCode {code}")
 
 
-def _ours(message: str, code: object) -> bool:
-    return code == 50 or message.startswith(("Argument error", "Type error", "Invalid job status"))  # 50: invalid
+def offending(message: str) -> str | None:
+    """The field that a refusal names, if a report can do without it."""
+    if not message.startswith((UNKNOWN_FIELD, _WRONG_TYPE)):
+        return None
+    name = message.partition("'")[2].partition("'")[0]
+    return name if name in Update.model_fields and name not in _NEEDED else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +228,34 @@ class Attributes:
     production: bool
 
 
+def as_stamp(moment: datetime | None) -> str | None:
+    """The form of a time in which PanDA's harvester part takes it."""
+    return None if moment is None else f"datetime/{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+
+WorkerStatus = Literal["submitted", "ready", "running", "idle", "finished", "failed", "cancelled", "missed", "pending"]
+_Stamp = Annotated[str, Field(pattern=r"^datetime/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$")]
+
+
 class Worker(BaseModel):
-    """An attempt as `harvester/update_workers` takes it: links CE, batch id and logs to PanDA's page of a job."""
+    """An attempt as `harvester/update_workers` takes it: links CE, batch id and logs to PanDA's page of a job.
+
+    `syncLevel` and `errorCode` are left out on purpose: with them a worker's end fails its job.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    worker_id: int = Field(serialization_alias="workerID")
-    status: Literal["submitted", "ready", "running", "idle", "finished", "failed", "cancelled", "missed", "pending"]
+    worker_id: int = Field(ge=1, serialization_alias="workerID")
+    status: WorkerStatus
     queue: str = Field(serialization_alias="computingSite")
-    ce: str | None = Field(default=None, serialization_alias="computingElement")
-    batch_id: str | None = Field(default=None, serialization_alias="batchID")
+    ce: _Column128 | None = Field(default=None, serialization_alias="computingElement")
+    batch_id: _Column80 | None = Field(default=None, serialization_alias="batchID")
     cores: int | None = Field(default=None, serialization_alias="nCore")
-    node: str | None = Field(default=None, serialization_alias="nodeID")
+    node: _Column80 | None = Field(default=None, serialization_alias="nodeID")
+    submitted: _Stamp | None = Field(default=None, serialization_alias="submitTime")
+    started: _Stamp | None = Field(default=None, serialization_alias="startTime")
+    ended: _Stamp | None = Field(default=None, serialization_alias="endTime")
+    native_status: _Column80 | None = Field(default=None, serialization_alias="nativeStatus")
     stdout_url: str | None = Field(default=None, serialization_alias="stdOut")
     log_url: str | None = Field(default=None, serialization_alias="batchLog")
     problem: _Column500 | None = Field(default=None, serialization_alias="diagMessage")

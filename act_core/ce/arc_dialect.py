@@ -143,6 +143,7 @@ def facts(said: Mapping[str, Any]) -> Facts:
         exit_code=_number(said.get("ExitCode")),
         error=errors or None,
         node=",".join(_said(one) for one in many(said.get("ExecutionNode"))) or None,
+        batch_id=_said(said.get("LocalIDFromManager")) or None,
         queue=_said(said.get("Queue")) or None,
         wall_s=_wall(said, cores),
         cpu_s=_cpu(_number(said.get("UsedTotalCPUTime")), cores),
@@ -190,6 +191,7 @@ def control_files(text: str, failed: str, local: str = "") -> Facts:
         exit_code=exit_code,
         error=error or None,
         node=said.get("nodename"),
+        batch_id=pairs(local).get("localid"),
         wall_s=_amount(said.get("walltime")),
         cpu_s=_cpu(used, cores),
         memory_kb=_amount(said.get("maxresidentmemory"), 2**53) or _amount(said.get("averagetotalmemory"), 2**53),
@@ -200,9 +202,12 @@ def control_files(text: str, failed: str, local: str = "") -> Facts:
     )
 
 
+_LATE = ("queue", "node", "batch_id", "cores", "started")
+
+
 def together(fresh: Facts, late: Facts) -> Facts:
     """What the control files tell, and from the late document what they do not tell and does not change."""
-    known = {name: getattr(late, name) for name in ("queue", "node", "cores", "started") if not getattr(fresh, name)}
+    known = {name: getattr(late, name) for name in _LATE if not getattr(fresh, name)}
     return replace(fresh, **known)
 
 

@@ -67,6 +67,7 @@ class Facts:
     exit_code: int | None = None
     error: str | None = None
     node: str | None = None
+    batch_id: str | None = None  # what its batch system calls the job
     queue: str | None = None
     wall_s: int | None = None
     cpu_s: int | None = None

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import socket
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from act_core.errors import BadInput, ConfigError
 from act_core.ids import TowerId
 from act_core.settings import BadSettings, Settings
 from act_core.settings.model import Site
+from act_core.words import host_of
 
 CONDOR_PORT, ARC_PORT = 9619, 443
 PROBE_S = 3.0
@@ -95,12 +95,6 @@ def _entered(held: Settings, name: str, site: Site, force: bool) -> tuple[TowerI
                 "as for another queue (--option queue=NAME)"
             )
         return db.read(tower_id), db.write(add_by_hand, name, site, now())
-
-
-def host_of(endpoint: str) -> str:
-    """The host of an endpoint with or without scheme; of what has none, its last part."""
-    found = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname
-    return found or PurePosixPath(endpoint).name
 
 
 def known_kind(url: str, kind: str | None) -> tuple[str, str]:

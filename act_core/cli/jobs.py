@@ -132,7 +132,19 @@ def show(
         _print_story(told)
 
 
-SHOWN = ("key", "remote_id", "native_state", "wish", "exit_code", "wall_s", "cpu_s", "node", "error", "outputs")
+SHOWN = (
+    "key",
+    "remote_id",
+    "native_state",
+    "wish",
+    "exit_code",
+    "wall_s",
+    "cpu_s",
+    "node",
+    "batch_id",
+    "error",
+    "outputs",
+)
 
 
 def _in_words(told: dict[str, Any], language: Language) -> str:

@@ -84,6 +84,7 @@ def _attempt(settings: Settings, row: AttemptColumns, events: list[CeJobEvent]) 
         "cpu_s": row.cpu_s,
         "memory_kb": row.memory_kb,
         "node": row.node,
+        "batch_id": row.batch_id,
         "inputs_sent_at": at(row.inputs_sent_at),
         "cleaned_at": at(row.ce_clean_at),
         "outputs": str(here) if fetched else None,

@@ -16,7 +16,7 @@ from act_core.db import ces, downtimes, listing
 from act_core.db.bootstrap import bootstrap as make_tables
 from act_core.db.session import Database
 from act_core.errors import BadInput
-from act_core.runtime import Counts, Runtime
+from act_core.runtime import WRONG, Counts, Runtime
 from act_core.settings import Settings
 from act_core.stages import STAGES, Tower
 from act_core.stages import sweep as one_pass
@@ -66,6 +66,8 @@ def sweep(
         fail(f"given up after {timeout:.0f} s: work is left (`act jobs list`)", 1)
     if counts["illegal"]:
         fail(f"{counts['illegal']} illegal moves: see the log", 1)
+    if counts[WRONG]:
+        fail(f"{counts[WRONG]} {WRONG}: see the log", 1)
     if counts["unbalanced"]:
         fail(f"the books of {counts['unbalanced']} queues do not balance: `act books`", 1)
     if counts["errors"] and not until_idle:

@@ -22,7 +22,7 @@ from act_core.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 UP_S = 180.0
-TOLD = Topic.CREDENTIAL, Topic.BLACKHOLE
+TOLD = Topic.CREDENTIAL, Topic.BLACKHOLE, Topic.PANDA
 
 
 def up(
@@ -85,11 +85,11 @@ def status(json: Json = False) -> None:
         waiting = sum(count.n for count in db.read(listing.counts) if not count.ce)
         proxies = listed(held, db.read(credentials.known), now())
         held_now = db.read(ledger.standing)
-        ending, holes = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
+        ending, holes, panda = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
         brakes = holding(db)
-        panda = unsettled(db, held)
+        jobs = unsettled(db, held)
     found = _described(held, said) | {"ces": ces, "waiting": waiting, "proxies": proxies, "brakes": brakes}
-    found |= {"ending": ending, "black_holes": holes, "panda": panda}
+    found |= {"ending": ending, "black_holes": holes, "panda": panda, "panda_jobs": jobs}
     if json:
         print_json(found)
     else:
@@ -127,10 +127,7 @@ def _print(found: dict[str, Any]) -> None:
         dead = [name for name, alive in found["processes"].items() if not alive]
         trouble = f"   not running: {', '.join(dead)}" if dead else ""
         out.print(f"Prefect UI {found['prefect']}   password in {found['prefect_password']}{trouble}", soft_wrap=True)
-    for one in found["brakes"]:
-        out.print(f"{sentence(one)}; none of them moves (`act brake list`, docs/safety.md)", style="red", markup=False)
-    for words in told(found["panda"]):
-        out.print(words, style="yellow", markup=False)
+    _print_troubles(found)
     print_ces(found["ces"])
     if found["waiting"]:
         out.print(f"{found['waiting']} jobs wait for a CE (`act jobs list --state tosubmit`)", highlight=False)
@@ -138,7 +135,13 @@ def _print(found: dict[str, Any]) -> None:
         until = f"until {one['expires']}" if one["expires"] else ""
         words = f"{one['kind'] or 'credential'} {one['path']} ({one['subject'] or 'nobody'}) {until}".strip()
         out.print(f"{words}{': ' + one['trouble'] if one['trouble'] else ''}", style="red" if one["bad"] else None)
-    for words in found["ending"]:
-        out.print(f"{words} (`act credentials forecast`)", style="yellow", markup=False)
-    for words in found["black_holes"]:
+
+
+def _print_troubles(found: dict[str, Any]) -> None:
+    """The red ones first."""
+    brakes = [f"{sentence(one)}; none of them moves (`act brake list`, docs/safety.md)" for one in found["brakes"]]
+    ending = [f"{words} (`act credentials forecast`)" for words in found["ending"]]
+    for words in (*brakes, *found["panda"]):
+        out.print(words, style="red", markup=False)
+    for words in (*told(found["panda_jobs"]), *ending, *found["black_holes"]):
         out.print(words, style="yellow", markup=False)

@@ -66,10 +66,13 @@ def _refuse_giant(session: Session, name: str, row: Values) -> None:
         raise BadInput(f"{name}: {size} bytes, most of them in {heaviest}; the database takes {most}")
 
 
-def update_rows(session: Session, model: type[DeclarativeBase], changes: Mapping[int, Values]) -> None:
+def update_rows(
+    session: Session, model: type[DeclarativeBase], changes: Mapping[int, Values], *, versioned: bool = True
+) -> None:
     """Write {id: {column: value}} into a table with `id` and `version`; rows with the same columns share a statement.
 
-    UPDATE from a list of VALUES: the one form that runs on SQLite and MariaDB alike. `version` grows by one.
+    UPDATE from a list of VALUES: the one form that runs on SQLite and MariaDB alike. `version` grows by one, unless
+    the columns are of no interest to those who guard by it (`versioned`).
     Raises BadInput for a row that is too large for any statement.
     """
     groups: dict[tuple[str, ...], dict[int, Values]] = {}
@@ -77,10 +80,12 @@ def update_rows(session: Session, model: type[DeclarativeBase], changes: Mapping
         groups.setdefault(tuple(sorted(written)), {})[row] = written
     for names, rows in groups.items():
         for batch in portions(session, rows.items(), lambda row: f"{model.__tablename__} row {row}"):
-            _update(session, model, names, dict(batch))
+            _update(session, model, names, dict(batch), versioned)
 
 
-def _update(session: Session, model: type[DeclarativeBase], names: tuple[str, ...], rows: Mapping[int, Values]) -> None:
+def _update(
+    session: Session, model: type[DeclarativeBase], names: tuple[str, ...], rows: Mapping[int, Values], versioned: bool
+) -> None:
     table = model.__table__
     columns: list[ColumnElement[Any]] = [column("id", Integer), *(column(name, table.c[name].type) for name in names)]
     listed = values(*cast(Any, columns), name="v").data([(i, *(row[n] for n in names)) for i, row in rows.items()])
@@ -88,6 +93,6 @@ def _update(session: Session, model: type[DeclarativeBase], names: tuple[str, ..
     session.execute(
         update(model)
         .where(table.c.id == source.c.id)
-        .values({name: source.c[name] for name in names} | {"version": table.c.version + 1})
+        .values({name: source.c[name] for name in names} | ({"version": table.c.version + 1} if versioned else {}))
         .execution_options(synchronize_session=False)
     )

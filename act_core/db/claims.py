@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from act_core.db.attempts import AnyRow, Attempt, new_key, tower_of
 from act_core.db.bulk import chunks, update_rows
-from act_core.db.models import ERROR_LENGTH, NODE_LENGTH, CeJob, CeJobEvent
+from act_core.db.models import BATCH_ID_LENGTH, ERROR_LENGTH, NODE_LENGTH, CeJob, CeJobEvent
 from act_core.decisions import WRITABLE, Decision, Move
 from act_core.states import LIFE, STRENGTH, CeState, Request
 from act_core.words import clean
 
-_LENGTHS = {"error": ERROR_LENGTH, "node": NODE_LENGTH, "native_state": 64}
+_LENGTHS = {"error": ERROR_LENGTH, "node": NODE_LENGTH, "native_state": 64, "batch_id": BATCH_ID_LENGTH}
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 NEVER_AGAIN: dict[str, Any] = {"sqlite_autoincrement": True}
 ERROR_LENGTH = 1024
 NODE_LENGTH = 255
+BATCH_ID_LENGTH = 80
 
 
 class Base(DeclarativeBase):
@@ -163,6 +164,7 @@ class AttemptColumns:
     exit_code: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
     node: Mapped[str | None] = mapped_column(String(NODE_LENGTH))
+    batch_id: Mapped[str | None] = mapped_column(String(BATCH_ID_LENGTH))  # what the CE's batch system calls it
     wall_s: Mapped[int | None]
     cpu_s: Mapped[int | None]
     memory_kb: Mapped[int | None] = mapped_column(BigId)

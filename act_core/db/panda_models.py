@@ -42,6 +42,9 @@ class PandaColumns:
     check_due_at: Mapped[datetime | None]
     report: Mapped[str | None] = mapped_column(LongText)  # the final update, until PanDA has accepted it
     error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    worker_due_at: Mapped[datetime | None]  # PanDA may have to be told of its attempts, as harvester workers
+    worker_id: Mapped[int | None] = mapped_column(BigId)  # the newest attempt that PanDA was told of
+    worker_told: Mapped[str | None] = mapped_column(String(16))  # a digest of what PanDA was told of that one
     ended_as: Mapped[str | None] = mapped_column(String(12))  # for the books: `PandaEnd`, once it is closed
     cause: Mapped[str | None] = mapped_column(String(64))  # the code with which it failed
     unverified: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # outputs that nobody could check
@@ -55,6 +58,7 @@ class PandaRow(PandaColumns, Base):
         UniqueConstraint("server", "panda_id", "attempt_nr"),
         Index(None, "state", "queue", "id"),
         Index(None, "heartbeat_due_at"),
+        Index(None, "worker_due_at"),
         Index(None, "state", "check_due_at"),
         Index(None, "state", "modified"),
         Index(None, "state", "state_since"),

@@ -95,7 +95,7 @@ def columns_of(facts: Facts) -> dict[str, int | str | datetime | None]:
         "cores": facts.cores,
         "started_at": facts.started,
         "ended_at": facts.ended,
-    }
+    } | ({"batch_id": facts.batch_id} if facts.batch_id else {})
 
 
 def with_facts(decision: Move | Stay, facts: Facts | None) -> Move | Stay:
@@ -106,7 +106,7 @@ def with_facts(decision: Move | Stay, facts: Facts | None) -> Move | Stay:
     if told["error"] is None and decision.columns.get("error"):
         del told["error"]
     if not (isinstance(decision, Move) and decision.to in ENDED):
-        told = {name: told[name] for name in ("error", "node") if told.get(name) is not None}
+        told = {name: told[name] for name in ("error", "node", "batch_id") if told.get(name) is not None}
     return replace(decision, columns={**decision.columns, **told})
 
 

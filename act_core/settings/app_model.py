@@ -25,6 +25,10 @@ class Panda(Section):
     tokenfile: FilePath | None = None  # bearer token instead of the proxy, re-read every 10 minutes
     origin: str = "atlas.production"  # sent with a token
     schedulerid: str = "act"
+    workers: bool = True  # attempts are registered at PanDA, so that its page of a job shows CE, batch id and logs
+    harvesterid: str | None = Field(
+        default=None, min_length=1, max_length=50
+    )  # as whose workers; default: `<schedulerid>-<tower id>`. Never the same for two towers
     heartbeattime: Seconds = timedelta(minutes=30)
     senttime: Seconds = timedelta(minutes=25)  # a job taken from PanDA is sent to a CE so long without its answer …
     pilotpatience: Seconds = timedelta(minutes=20)  # so long after its CE job ended a true pilot's last word is awaited

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from zlib import crc32
 
 from act_core.simulators.arc_records import Job
 from act_core.simulators.arc_wire import ATTRIBUTES, TRAITS, Flavour, Tree
@@ -77,12 +78,17 @@ def _provided(job: Job, state: str, place: Place) -> dict[str, Tree]:
         "Associations": {"ComputingShareID": f"urn:ogf:ComputingShare:{place.host}:{about.queue or place.queue}"},
     }
     if state in _BEGUN and job.started is not None:
-        given |= {"ExecutionNode": job.node, "StartTime": _stamp(job.started)}
+        given |= {"ExecutionNode": job.node, "StartTime": _stamp(job.started), "LocalIDFromManager": _batch_id(job)}
     if state in _LEFT_BATCH and job.left_batch is not None:
         given |= _usage(job) | {"ComputingManagerEndTime": _stamp(job.left_batch)}
     if state in TERMINAL:
         given |= _ending(job, state, place.flavour)
     return given
+
+
+def _batch_id(job: Job) -> str:
+    """Another one for each time that the batch system gets the job."""
+    return str(crc32(f"{job.id} {job.executions}".encode()))
 
 
 def _usage(job: Job) -> dict[str, Tree]:

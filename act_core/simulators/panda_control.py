@@ -72,6 +72,7 @@ class Control:
             web.get("/books", self.books),
             web.get("/books/summary", self.books_summary),
             web.get("/books/jobs/{number}", self.book_of_one),
+            web.get("/books/workers/{number}", self.workers_of_one),
             web.post("/kill", self.kill),
             web.post("/queues", self.queues),
             web.post("/clock", self.clock),
@@ -120,6 +121,10 @@ class Control:
         self._desk.books.tick(self._clock.now())
         job = self._desk.books.jobs.get(int(request.match_info["number"]))
         return web.json_response(page_of(job)) if job else web.json_response({"error": "no such job"}, status=404)
+
+    async def workers_of_one(self, request: web.Request) -> web.Response:
+        """The harvester workers that were linked to a job, by their number."""
+        return web.json_response(self._desk.workers.of_job(int(request.match_info["number"])))
 
     async def kill(self, request: web.Request) -> web.Response:
         """`{"jobs": [...], "code": n}`."""

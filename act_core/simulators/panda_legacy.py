@@ -193,6 +193,17 @@ def update_workers(request: Request) -> Answer:
     return json.dumps([True, request.desk.workers.update(str(request.given["harvesterID"]), workers, request.now)])
 
 
+def harvester_is_alive(request: Request) -> Answer:
+    if request.identity is None:
+        return json.dumps([False, NO_TLS])
+    try:
+        json.loads(request.text("data") or "{}")
+    except ValueError:
+        return json.dumps([False, NO_JSON])
+    known = request.desk.workers.heartbeat(str(request.given["harvesterID"]), request.now)
+    return json.dumps([True, "OK"] if known else [False, "database error in the PanDA server"])
+
+
 METHODS: Mapping[str, Callable[[Request], Answer]] = {
     "isAlive": lambda _: "alive=yes",
     "getVomsAttr": get_voms_attributes,
@@ -202,5 +213,6 @@ METHODS: Mapping[str, Callable[[Request], Answer]] = {
     "getStatus": get_status,
     "checkJobStatus": check_job_status,
     "get_job_statistics_per_site_label_resource": statistics,
+    "harvesterIsAlive": harvester_is_alive,
     "updateWorkers": update_workers,
 }

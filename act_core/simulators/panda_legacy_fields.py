@@ -47,6 +47,7 @@ SIGNATURES: Mapping[str, Signature] = {
     "getStatus": _takes("ids", "timeout"),
     "checkJobStatus": _takes("ids", "timeout"),
     "get_job_statistics_per_site_label_resource": _takes("", "time_window"),
+    "harvesterIsAlive": _takes("harvesterID", "data"),
     "updateWorkers": _takes("harvesterID workers"),
 }
 

@@ -2,13 +2,13 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from act_core.simulators.panda_books import Books
-from act_core.simulators.panda_fields import UPDATE_JOB, Refusal, bind
+from act_core.simulators.panda_fields import UPDATE_JOB, Refusal, Signature, bind
 from act_core.simulators.panda_records import Job
 from act_core.simulators.panda_roles import Identity
 from act_core.simulators.panda_states import REPORTABLE, Phase
@@ -33,7 +33,7 @@ class Desk:
     """What the methods work on. `most` bounds one acquisition (a busy server gives fewer than asked).
 
     `api`: what is served; `v1` as panda-server 1.0.4, `legacy` as before the new API, `both` as 0.6 to 0.8.1.
-    `lacks`: parameters of legacy methods that came after this server.
+    `lacks`: parameters of reports that came after this server.
     """
 
     books: Books
@@ -150,11 +150,17 @@ def update_jobs_bulk(call: Call) -> Envelope:
 
 def _one_of_many(call: Call, report: Mapping[str, object]) -> Envelope:
     try:
-        arguments = bind(UPDATE_JOB, report, query=False)
+        arguments = bind(_known(call.desk.lacks), report, query=False)
     except Refusal as refusal:
         call.desk.books.refused(report["job_id"], report["job_status"], str(refusal), call.now)
         return envelope(False, str(refusal))
     return update_job(Call(call.desk, arguments, call.identity, call.now))
+
+
+def _known(lacks: Collection[str]) -> Signature:
+    """update_job as this server has it."""
+    kept = {name: parameter for name, parameter in UPDATE_JOB.parameters.items() if name not in lacks}
+    return replace(UPDATE_JOB, parameters=kept) if lacks else UPDATE_JOB
 
 
 def get_job_status(call: Call) -> Envelope:

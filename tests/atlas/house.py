@@ -18,9 +18,8 @@ from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.engine.fetch import result_dir
 from act_core.runtime import Counts, Runtime
-from act_core.settings.app_model import AppSettings
-from act_core.settings.model import Jobs, Settings, Site
-from act_core.settings.policy import Clean, Voms
+from act_core.settings.model import Settings
+from act_core.settings.policy import Voms
 from act_core.simulators import pilot
 from act_core.simulators.cric_http import QUEUES, Cric
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
@@ -31,19 +30,22 @@ from act_core.simulators.panda_http import Clock
 from act_core.simulators.panda_jobs import JobOrder, inputs_of
 from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Job, Patience
-from act_core.simulators.pki import TestPki, server_context
+from act_core.simulators.panda_workers import Workers
+from act_core.simulators.pki import ORGANISATION, TestPki, server_context
 from act_core.simulators.serve import Simulator
 from act_core.simulators.storage_control import StorageControl
 from act_core.simulators.storage_files import Files, Inputs
 from act_core.simulators.storage_http import Manners, Shelf
 from act_core.stages import Tower, sweep
 from act_core.states import PandaState
+from tests.atlas.house_settings import Urls, house_settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 WRAPPER = "/pilot/runpilot2-wrapper.sh"
 QUEUE, CE = "TEST", "here"
+TOWER = f"{ORGANISATION}/CN=tower"
 BULK, ACQUIRE = "update_jobs_bulk", "acquire_jobs"
 
 BOOKED = Booked(
@@ -100,6 +102,8 @@ class House:
 
     rt: Worker
     books: Books
+    workers: Workers
+    fqans: dict[str, tuple[str, ...]]  # what PanDA takes the tower's roles for
     clock: Clock
     cric_feed: Cric
     shelf: Shelf
@@ -269,32 +273,15 @@ async def open_house(
     if not proxy.exists():
         pki.proxy("tower", path=proxy)
     shelf, feed = Shelf(Files(), Inputs(), Manners()), Cric(())
-    panda = build_panda(PandaOptions(Patience(adder=timedelta(0)), api=api))
+    fqans: dict[str, tuple[str, ...]] = {TOWER: ("/atlas/Role=production",)}
+    panda = build_panda(PandaOptions(Patience(adder=timedelta(0)), fqans, api=api))
     async with (
         Simulator(shelf.app(), StorageControl(shelf).routes(), tls=tls) as storage,
         Simulator(feed.app(), feed.control(), tls=tls) as cric,
         Simulator(panda.app, panda.control, tls=tls) as server,
     ):
-        app = AppSettings.model_validate(
-            {
-                "modules": {"app": ["atlas"]},
-                "panda": {"server": server.url, "minjobs": 1000, "fetchpause": "0", "timeout": "20 s"},
-                "cric": {"server": f"{cric.url}{QUEUES}?json"},
-                "executable": {
-                    "wrapperurl": f"{storage.url}{WRAPPER}",
-                    "queuedata": "",
-                    "replicas": storage.url + "/replicas/{scope}/{lfn}",
-                },
-            }
-        )
-        arc = base.arc.model_copy(
-            update={
-                "sites": {CE: Site(kind="local", options={"slots": slots})},
-                "jobs": Jobs(checkinterval="0", checkmintime="0", archiveafter="0"),
-                "voms": Voms(proxypath=proxy, cacertdir=pki.ca_dir),
-                "clean": Clean(keepfailed="0"),
-            }
-        )
-        async with Worker.open(base.model_copy(update={"arc": arc, "app": app})) as rt:
-            parts = panda.books, panda.clock, feed, shelf, server, cric, storage
+        urls = Urls(server.url, f"{cric.url}{QUEUES}?json", f"{storage.url}{WRAPPER}", storage.url)
+        settings = house_settings(base, urls, Voms(proxypath=proxy, cacertdir=pki.ca_dir), CE, slots)
+        async with Worker.open(settings) as rt:
+            parts = panda.books, panda.desk.workers, fqans, panda.clock, feed, shelf, server, cric, storage
             yield House(rt, *parts, witness=root / "witness.jsonl")

@@ -26,6 +26,16 @@ Dialect = Literal["v1", "legacy"]
 ROBOT, PILOT, STRANGER = (f"{ORGANISATION}/CN={name}" for name in ("robot", "pilot", "stranger"))
 QUEUE = "TEST_ARC"
 
+# what is served, how the client is configured, what it ends up with
+SERVERS: dict[str, tuple[Generation, str, Dialect]] = {
+    "v1": ("v1", "v1", "v1"),
+    "legacy": ("legacy", "legacy", "legacy"),
+    "legacy of both": ("both", "legacy", "legacy"),
+    "v1, asked": ("v1", "auto", "v1"),
+    "legacy, asked": ("legacy", "auto", "legacy"),
+    "both, asked": ("both", "auto", "v1"),
+}
+
 # what a call is named in each dialect
 PATHS: Mapping[str, Mapping[Dialect, str]] = {
     "alive": {"v1": "system/is_alive", "legacy": "panda/isAlive"},

@@ -83,11 +83,38 @@ def test_a_report_that_is_none(content: str, words: str) -> None:
 
 def test_values_without_a_form_that_panda_takes_are_dropped_and_named() -> None:
     found = heard(nEvents="many", maxRSS=float("nan"), coreCount=10**12, jobMetrics=[1], pilotLog=True, foo="bar")
-    assert set(found.dropped) == {"nEvents", "maxRSS", "coreCount", "pilotLog"}
+    assert set(found.dropped) == {"n_events", "max_rss", "core_count", "pilot_log"}
     body = final_update(JOB, found, "act").body()
     bind(UPDATE_JOB, body, query=False)
     assert (body["core_count"], body["job_metrics"]) == (8, "[1]")
     assert "foo" not in body
+
+
+@pytest.mark.parametrize("absurd", [1e300, -1, -1e300, float("inf"), "1e300", "much", [1], {"kB": 1}, True, 10**400])
+@pytest.mark.parametrize("name", ["maxRSS", "avgPSS", "totRBYTES", "rateWCHAR", "cpuConversionFactor", "nEvents"])
+def test_absurd_amounts_are_left_out_and_named_and_block_nothing(name: str, absurd: object) -> None:
+    found = heard(**{name: absurd}, pilotErrorDiag="all well")
+    (dropped,) = found.dropped
+    body = final_update(JOB, found, "act").body()
+    bind(UPDATE_JOB, body, query=False)
+    assert dropped not in body
+    assert body["pilot_error_diag"] == f"all well [no value for PanDA, left out: {dropped}]"
+    assert body["job_status"] == "finished"
+
+
+def test_every_field_can_be_absurd_at_once_and_the_note_still_fits() -> None:
+    amounts = [name for name, field in UPDATE_JOB.parameters.items() if int in field.kinds]
+    absurd = {name.replace("_", ""): 1e300 for name in amounts if name not in ("job_id", "attempt_nr", "timeout")}
+    found = heard(**absurd, pilotErrorDiag="d" * 600, jobMetrics=True, grid=True)
+    body = final_update(JOB, found, "act").body()
+    bind(UPDATE_JOB, body, query=False)
+    assert len(found.dropped) == len(absurd) + 2
+    said = str(body["pilot_error_diag"])
+    assert (len(said), said[:9], said[-1]) == (500, "d" * 9, "]")
+
+
+def test_a_ce_with_an_absurd_cpu_time_blocks_no_report() -> None:
+    assert "cpu_consumption_time" not in final_update(replace(JOB, outcome="failed", cpu_s=2**40), None, "act").body()
 
 
 def test_texts_that_no_database_takes_are_left_out_and_named() -> None:

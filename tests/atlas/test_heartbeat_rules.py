@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from act_core.atlas.heartbeat import after_report, spread
-from act_core.atlas.reports import Outcome, UpdateAnswer
+from act_core.atlas.heartbeat import after_report, escalated, spread
+from act_core.atlas.reports import Outcome, UpdateAnswer, read_answer
+from act_core.runtime import WRONG
 from act_core.states import PandaState
 from tests.atlas.house import BOOKED
 
 P = PandaState
-BEAT = timedelta(minutes=30)
+BEAT, TEN = timedelta(minutes=30), timedelta(seconds=10)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -64,3 +65,25 @@ def test_a_final_report_is_done_when_panda_has_it_or_does_not_want_it(command: s
 def test_an_answer_for_a_job_that_is_being_killed_moves_nothing() -> None:
     change = after_report(replace(BOOKED, state=P.TOKILL), UpdateAnswer(Outcome.ACCEPTED, "tobekilled"), NOW, BEAT)
     assert (change.to, change.columns) == (None, {"heartbeat_due_at": None})
+
+
+@pytest.mark.parametrize("state", [P.RUNNING, P.TOREPORT])
+def test_a_command_beside_a_timeout_of_the_database_is_for_later(state: PandaState) -> None:
+    """Nothing is known then: the report is sent again, and what was meant is said again."""
+    element = {"success": True, "message": "", "data": {"StatusCode": 10, "command": "tobekilled"}}
+    change = after_report(replace(BOOKED, state=state, report="{}"), read_answer(element), NOW, BEAT)
+    assert (change.to, change.columns["refused"], change.columns["heartbeat_due_at"]) == (None, 1, NOW + TEN)
+
+
+def test_what_panda_does_not_take_is_one_red_line_for_all_jobs_alike(caplog: pytest.LogCaptureFixture) -> None:
+    wrong = UpdateAnswer(Outcome.REFUSED, message="Invalid job status: done")
+    short = UpdateAnswer(Outcome.ACCEPTED, left_out=("max_rss",))
+    later = UpdateAnswer(Outcome.LATER, message="Timed out")
+    answers = {9: wrong, 7: wrong, 5: short, 3: UpdateAnswer(Outcome.ACCEPTED), 1: later}
+    assert escalated(answers) == {WRONG: 3}
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert told == [
+        "a bug of ours: reports of 1 PanDA jobs are told without max_rss; the first is 5",
+        "a bug of ours: reports of 2 PanDA jobs are refused (Invalid job status: done); the first is 7",
+    ]
+    assert escalated({1: later}) == {}

@@ -254,9 +254,9 @@ async def test_workers_are_linked_to_jobs(house: House) -> None:
     numbers = house.make(n=2)
     workers = [
         Worker(worker_id=i, status="running", queue="TEST_ARC", ce="arc01", panda_ids=(number,))
-        for i, number in enumerate(numbers)
+        for i, number in enumerate(numbers, 1)
     ]
-    assert list(await house.client().update_workers("act-t", workers)) == [True, True]
+    assert await house.client().update_workers("act-t", workers) == {1: True, 2: True}
 
 
 async def test_many_statuses_are_asked_in_chunks(house: House) -> None:

@@ -38,10 +38,10 @@ UPDATES = [Update(job_id=n, job_status="running") for n in range(1, SHARD + 1)]
 
 
 @pytest.mark.parametrize("bad", [{1}, {100}, {1, 2}, {50, 51, 52, 53}, {7, 77, 99}], ids=str)
-async def test_bad_reports_wait_alone(access: TokenAccess, bad: set[int]) -> None:
+async def test_bad_reports_wait_alone_and_are_blamed(access: TokenAccess, bad: set[int]) -> None:
     client = Picky(access, bad)
     answers = await client.update_jobs_bulk(UPDATES)
-    assert {number for number, answer in answers.items() if answer.outcome is Outcome.LATER} == bad
+    assert {number for number, answer in answers.items() if answer.outcome is Outcome.REFUSED} == bad
     assert len(answers) == SHARD
     assert {answers[number].message for number in bad} == {"no JSON"}
     assert client.calls < 20 * len(bad)

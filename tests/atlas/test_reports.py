@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
-from act_core.atlas.reports import Outcome, Update, UpdateAnswer, Worker, as_text, read_answer
+from act_core.atlas.reports import Outcome, Update, UpdateAnswer, Worker, as_text, fits, offending, read_answer
 from act_core.simulators.panda_fields import UPDATE_JOB, bind
 
 
@@ -74,7 +74,16 @@ ARGUMENT = "Argument error: got an unexpected keyword argument 'bogus'"
         (element(StatusCode=0, command="NULL"), Outcome.ACCEPTED, True),
         (element(StatusCode=0, command=None), Outcome.ACCEPTED, True),
         (element(StatusCode=0, command="tobekilled"), Outcome.ACCEPTED, True),
+        (element(StatusCode=0, command="alreadydone"), Outcome.ACCEPTED, True),
         (element(StatusCode=10, command="NULL"), Outcome.LATER, False),
+        (element(StatusCode=10, command="tobekilled"), Outcome.LATER, False),
+        (element(StatusCode=20, command="alreadydone"), Outcome.LATER, False),
+        (element(False, "locked", StatusCode=0, command="tobekilled"), Outcome.LATER, False),
+        (element(False, "Timed out", StatusCode=10), Outcome.LATER, False),
+        (element(False, StatusCode=50), Outcome.REFUSED, False),
+        (element(StatusCode=50, command="tobekilled"), Outcome.REFUSED, False),
+        (element(StatusCode=60), Outcome.LATER, False),
+        (element(StatusCode=999), Outcome.LATER, False),
         (element(StatusCode=30), Outcome.LATER, False),
         (element(), Outcome.LATER, False),
         (element(command="NULL"), Outcome.LATER, False),
@@ -92,7 +101,9 @@ ARGUMENT = "Argument error: got an unexpected keyword argument 'bogus'"
     ids=lambda value: str(value)[:60],
 )
 def test_only_a_clear_yes_counts(answer: object, outcome: Outcome, settled: bool) -> None:
-    assert (read_answer(answer).outcome, read_answer(answer).settled) == (outcome, settled)
+    said = read_answer(answer)
+    assert (said.outcome, said.settled) == (outcome, settled)
+    assert settled or not (said.kill or said.already_done)  # a command comes with a yes, or is said again
 
 
 @pytest.mark.parametrize(
@@ -111,6 +122,48 @@ def test_only_a_clear_yes_counts(answer: object, outcome: Outcome, settled: bool
 def test_commands_are_looked_for_and_not_compared(command: str, kill: bool, done: bool) -> None:
     answer = UpdateAnswer(Outcome.ACCEPTED, command)
     assert (answer.kill, answer.already_done) == (kill, done)
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("Argument error: got an unexpected keyword argument 'cpu_architecture_level'", "cpu_architecture_level"),
+        ("Type error: 'max_rss' must be of type int | float, got str.", "max_rss"),
+        ("Type error: 'job_id' must be of type int, got str.", None),
+        ("Type error: 'job_output_report' must be of type str, got dict.", None),
+        ("Argument error: got an unexpected keyword argument 'bogus'", None),
+        ("Argument error: missing a required argument: 'node'", None),
+        ("Invalid job status: 'node'", None),
+        ("Type error: none named", None),
+        ("", None),
+    ],
+)
+def test_the_field_that_a_report_can_do_without(message: str, name: str | None) -> None:
+    assert offending(message) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("max_rss", 0, True),
+        ("max_rss", 4 * 10**9, True),
+        ("max_rss", 1e300, False),
+        ("avg_pss", -1, False),
+        ("tot_rbytes", 10**14, True),
+        ("rate_wchar", float("nan"), False),
+        ("n_events", float("inf"), False),
+        ("trans_exit_code", -9, True),
+        ("exe_error_code", 10**6, False),
+        ("job_metrics", "x" * 10**4, True),
+    ],
+)
+def test_what_a_column_can_hold(name: str, value: object, good: bool) -> None:
+    assert fits(name, value) == good
+
+
+def test_every_number_has_its_limits() -> None:
+    numbers = [name for name in Update.model_fields if int in UPDATE_JOB.parameters[name].kinds]
+    assert [name for name in numbers if fits(name, 10**18)] == ["job_id", "attempt_nr"]
 
 
 def test_a_worker_has_the_names_of_the_wire() -> None:

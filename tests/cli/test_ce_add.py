@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from act_core.cli.ce_add import host_of, known_kind, options_of
+from act_core.cli.ce_add import known_kind, options_of
 from act_core.errors import BadInput
+from act_core.words import host_of
 from tests.cli.conftest import CONFIGURATION, Act, Said
 
 URL = "https://ce7.example.org/arex"

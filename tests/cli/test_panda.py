@@ -24,7 +24,7 @@ def db(act: Act, place: Path) -> Iterator[Database]:
 
 
 def test_nothing_is_lost(act: Act) -> None:
-    assert act("status", "--json").json["panda"] == {"lost": [], "forgotten": {}}
+    assert act("status", "--json").json["panda_jobs"] == {"lost": [], "forgotten": {}}
     assert "acquired and lost" not in act("status").out
 
 
@@ -37,7 +37,7 @@ def test_lost_and_forgotten_jobs_are_shown(act: Act, db: Database) -> None:
     job = {"server": server, "panda_id": 1, "attempt_nr": 1, "queue": "Q3", "label": "", "state": "sent", "job": "{}"}
     db.write(books.insert_jobs, [job | times])
     db.write(forgotten.restored, NOW)
-    panda = act("status", "--json").json["panda"]
+    panda = act("status", "--json").json["panda_jobs"]
     assert [(one["queue"], one["n"], one["what"]) for one in panda["lost"]] == [
         ("Q1", 7, "lost"),
         ("Q2", 7, "unbooked"),

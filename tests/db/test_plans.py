@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, event, insert, text
 from sqlalchemy.orm import Session
 
+from act_core.atlas import workers
 from act_core.db import (
     archive,
     backlog,
@@ -34,6 +35,7 @@ from act_core.db.attempts import as_attempt, attempts
 from act_core.db.backlog import Gate
 from act_core.db.brakes import Kind
 from act_core.db.models import Ce, CeJob, CeJobArchive, Placement, PlacementCe
+from act_core.db.panda_models import PandaRow
 from act_core.db.policy_models import BrakeRow
 from act_core.db.session import Database
 from act_core.decisions import Move
@@ -43,7 +45,7 @@ from act_core.states import CeState, Request
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CES, ROWS = 20, 4000
-BIG = {"ce_jobs", "ce_jobs_archive"}  # never read whole
+BIG = {"ce_jobs", "ce_jobs_archive", "panda_jobs"}  # never read whole
 STATES = ("tosubmit", "submitting", "submitted", "running", "finished", "failed", "cancelling")  # the rest is at rest
 
 
@@ -76,6 +78,14 @@ def _row(n: int) -> dict[str, Any]:
     }
 
 
+def _panda_row(n: int) -> dict[str, Any]:
+    due = {"heartbeat_due_at": NOW, "worker_due_at": NOW} if n % 40 == 0 else {}
+    common = {"server": "panda", "panda_id": n, "attempt_nr": 1, "queue": "Q", "label": "managed", "job": "{}"}
+    return common | {"heartbeat_due_at": None, "worker_due_at": None, "state": "closed"} | due | {
+        "id": n + 1, "state_since": NOW, "created": NOW, "modified": NOW,
+    }  # fmt: skip
+
+
 def _fill(session: Session) -> None:
     names = [f"ce{n}" for n in range(1, CES + 1)]
     session.execute(insert(Ce), [{"name": name, "kind": "local", "maxjobs": 10, "modified": NOW} for name in names])
@@ -86,6 +96,7 @@ def _fill(session: Session) -> None:
         session.execute(insert(CeJob), rows)
         older = [row | {"id": row["id"] + ROWS, "submission_key": f"act-older-{row['id']:026d}"} for row in rows]
         session.execute(insert(CeJobArchive), older)
+        session.execute(insert(PandaRow), [_panda_row(n) for n in range(start, start + 1000)])
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mysql"])
@@ -99,7 +110,9 @@ def full(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.
     db.write(_fill)
     with db.engine.begin() as connection:
         tables = (
-            "" if request.param == "sqlite" else "TABLE ce_jobs, ce_jobs_archive, ces, placement_ces, job_descriptions"
+            ""
+            if request.param == "sqlite"
+            else "TABLE ce_jobs, ce_jobs_archive, panda_jobs, ces, placement_ces, job_descriptions"
         )
         connection.execute(text(f"ANALYZE {tables}"))
     yield db
@@ -240,6 +253,11 @@ SAFETY |= {
     "outlook.with_living_jobs": outlook.with_living_jobs,
     "outlook.told_of": outlook.told_of,
 }
+ATLAS: dict[str, Callable[[Session], Any]] = {
+    "workers.due_jobs": lambda s: workers.due_jobs(s, "panda", NOW, 500),
+    "workers.attempts_of": lambda s: workers.attempts_of(s, "manual", ["j1", "j2"]),
+    "workers.moved": lambda s: workers.moved(s, [1, 41], NOW),
+}
 DEEDS: dict[str, Callable[[Session], Any]] = {
     "settle": _settle,
     "hear": lambda s: claims.hear(s, [as_attempt(row) for row in s.execute(attempts().where(CeJob.id == 1))]),
@@ -256,9 +274,9 @@ def test_every_named_question_is_here() -> None:
     assert {name.partition(" ")[0] for name in QUESTIONS} == {name for name in public if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("name", [*QUESTIONS, *FILLING, *EXPLAINING, *ERRORS, *SAFETY, *DEEDS])
+@pytest.mark.parametrize("name", [*QUESTIONS, *FILLING, *EXPLAINING, *ERRORS, *SAFETY, *ATLAS, *DEEDS])
 def test_no_question_reads_a_big_table_whole(full: Database, name: str) -> None:
-    sent = _sent(full, (QUESTIONS | FILLING | EXPLAINING | ERRORS | SAFETY | DEEDS)[name])
+    sent = _sent(full, (QUESTIONS | FILLING | EXPLAINING | ERRORS | SAFETY | ATLAS | DEEDS)[name])
     assert sent, "it sent nothing that could be looked at"
     for statement, parameters in sent:
         scanned = BIG & _scans(full.engine, statement, parameters)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from act_core.errors import ProtocolError, Transient
-from act_core.runtime import Counts
+from act_core.runtime import WRONG, Counts
 from flows import stops, window
 from flows.rounds import GOES_ON, Window
 from flows.tasks import ended as task_ended
@@ -99,6 +99,12 @@ async def of(seconds: float, counts: dict[str, int], bugs: tuple[str, ...] = ())
             "1 closed, 1 unbalanced; see the log for the books that do not balance",
         ),
         (58, {"submitted": 1, "illegal": 2}, "Failed", "1 submitted, 2 illegal; see the log for the illegal moves"),
+        (
+            58,
+            {"told": 9, WRONG: 2},
+            "Failed",
+            "9 told, 2 wrong reports; see the log for what PanDA does not take of them",
+        ),
     ],
 )
 async def test_the_colour_of_a_run(seconds: float, counts: dict[str, int], name: str, message: str) -> None:

@@ -63,7 +63,8 @@ def every_job_ended_as_it_should(house: House, jobs: dict[str, list[int]]) -> No
     (bad,), (silent,), (killed,), (impossible,) = (books[kind] for kind in ("bad", "silent", "killed", "impossible"))
     assert (bad.columns["pilotErrorCode"], bad.columns["exeErrorCode"]) == (pilot.PAYLOAD_FAILED, 3)
     assert "exit code" in str(silent.columns["pilotErrorDiag"])
-    assert killed.columns["pilotErrorCode"] == KILLED
+    assert (killed.columns["pilotErrorCode"], killed.columns["computingElement"]) == (KILLED, CE)
+    assert not [told.refused for told in house.workers.told if told.refused]
     assert "named twice" in str(impossible.columns["pilotErrorDiag"])
 
 
@@ -85,6 +86,7 @@ async def test_jobs_come_from_panda_run_once_and_go_back(
     async with open_house(db_settings, TestPki(tmp_path / "pki"), tmp_path, api=api) as house:
         here = db_settings.state_dir / "local" / CE
         house.lay_out_pilot()
+        house.configure(panda={"workers": True})
         await house.serve()
         jobs = ordered(house)
 

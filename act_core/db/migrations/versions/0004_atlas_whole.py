@@ -18,6 +18,12 @@ depends_on = None
 def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
+        op.add_column(table, sa.Column("batch_id", sa.String(length=80), nullable=True))
+    for table in ("panda_jobs", "panda_jobs_archive"):
+        op.add_column(table, sa.Column("worker_due_at", UtcDateTime(), nullable=True))
+        op.add_column(table, sa.Column("worker_id", BigId, nullable=True))
+        op.add_column(table, sa.Column("worker_told", sa.String(length=16), nullable=True))
+    op.create_index(op.f("ix_panda_jobs_worker_due_at"), "panda_jobs", ["worker_due_at"])
     op.add_column("job_descriptions", sa.Column("sealed", LONG_BYTES, nullable=True))
     _panda_asks()
     _panda_queues()
