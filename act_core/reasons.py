@@ -24,6 +24,7 @@ class Topic(StrEnum):
     UNSEEN = "unseen"
     IDENTITY = "identity"  # answers that are not believed, since another identity asked
     CLEAN = "clean"
+    OUTPUTS = "outputs"  # of dead attempts, on storage
 
 
 class Reason(StrEnum):
@@ -57,6 +58,9 @@ class Reason(StrEnum):
     CREDENTIAL_ENDS = "credential-ends"
     SILENT = "silent"
     GIVEN_UP = "given-up"
+    OUTPUT_DELETED = "output-deleted"
+    OUTPUT_WOULD_GO = "output-would-be-deleted"
+    OUTPUT_KEPT = "output-kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,5 +221,20 @@ TELLS: Mapping[Reason, Tell] = {
         "{ce} did not answer for {giveup}: {n} jobs there were given up.",
         "They are reported as failed. If the CE returns, what is found of them is killed.",
         "Nothing; `act orphans` lists what has come back.",
+    ),
+    Reason.OUTPUT_DELETED: Tell(
+        "{file} of a dead attempt was deleted, before the next one was sent: {url}.",
+        "The next attempt writes it anew.",
+        "Nothing: set validation.delete to dry-run or off if you do not want that.",
+    ),
+    Reason.OUTPUT_WOULD_GO: Tell(
+        "{file} of a dead attempt is in the way of the next one, and would be deleted: {url}.",
+        "The next attempt is sent, and its upload may fail over it.",
+        "Set validation.delete to on, and such files are deleted; or delete it yourself.",
+    ),
+    Reason.OUTPUT_KEPT: Tell(
+        "{file} of a dead attempt was not deleted ({words}): {url}.",
+        "The next attempt is sent, and its upload may fail over what is there.",
+        "If that happens: look what lies there, and whose it is.",
     ),
 }

@@ -1,7 +1,7 @@
 """The ATLAS application, as the tower plugs it in."""
 
 from act_core.apps import Application, Part
-from act_core.atlas import awaited, bind, fetch_jobs, heartbeat, mirror, refresh, retire, validate
+from act_core.atlas import awaited, bind, clearing, fetch_jobs, heartbeat, mirror, refresh, retire, validate
 from act_core.atlas.books import NAME
 
 APP = Application(
@@ -12,6 +12,7 @@ APP = Application(
         Part("fetch-jobs", "take for", fetch_jobs.due, fetch_jobs.fetch_jobs),
         Part("translate", "translate", bind.due, bind.bind),
         Part("fetch-validate", "validate", validate.due, validate.validate),
+        Part("fetch-validate", "clear up after", clearing.due, clearing.clear),
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
         Part("heartbeat", "ask", awaited.due, awaited.ask),
     ),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -23,7 +23,7 @@ from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.settings.app_model import Panda
+from act_core.settings.app_model import AppSettings, Panda, Validation
 from act_core.states import PandaState
 
 logger = log(__name__)
@@ -67,12 +67,17 @@ async def bind(rt: Runtime, name: str) -> Counts:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
             refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings.app.panda, now)
+    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings.app, now)
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
     """Resubmissions by the engine's error rules. None where the pilot decides itself: PanDA sends such a job anew."""
     return 0 if queue is not None and queue.truepilot else configured
+
+
+def fence_for(queue: Queue | None, rules: Validation) -> timedelta | None:
+    """How long a next attempt waits until what a dead one left is deleted: native jobs' CEs write to storage."""
+    return None if rules.delete == "off" or queue is None or queue.truepilot else rules.fence
 
 
 def vouched(row: Booked, settings: Panda, now: datetime) -> datetime:
@@ -101,7 +106,7 @@ def _write(
     specs: Mapping[Booked, JobSpec],
     refused: Mapping[Booked, Mapping[str, Any]],
     attempts: int,
-    panda: Panda,
+    app: AppSettings,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
@@ -110,12 +115,14 @@ def _write(
     changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
     settled = books.settle(session, changes, now)
     written = settled.written
+    fence = fence_for(queue, app.validation)
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
             *(NAME, row.app_job_id, specs[row], ces, attempts),
             share=row.queue,
-            vouched_until=vouched(row, panda, now),
+            vouched_until=vouched(row, app.panda, now),
+            fence=fence,
         )
         for row in written
         if row in specs

@@ -19,7 +19,7 @@ def publish(settings: Settings, directory: Path, booked: datetime, queue: str, p
     target = (joblog.dir or settings.state_dir / "joblog") / f"{booked:%Y-%m-%d}" / queue
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for source, name in ((directory / CE_ERRORS, f"{panda_id}.log"), (_stdout(directory), f"{panda_id}.out")):
+        for source, name in ((directory / CE_ERRORS, f"{panda_id}.log"), (stdout_of(directory), f"{panda_id}.out")):
             if source is not None and source.is_file():
                 shutil.copyfile(source, target / name)
                 (target / name).chmod(0o644)
@@ -27,7 +27,7 @@ def publish(settings: Settings, directory: Path, booked: datetime, queue: str, p
         logger.warning("job %d: logs not published in %s: %s", panda_id, target, err)
 
 
-def _stdout(directory: Path) -> Path | None:
+def stdout_of(directory: Path) -> Path | None:
     """The one file at the top that is not the pilot's report."""
     try:
         return next((file for file in directory.iterdir() if file.is_file() and file.name != HEARTBEAT), None)

@@ -72,7 +72,9 @@ def test_a_job_stays_where_it_is(state: CeState, row: PandaState | None) -> None
         (C.FAILED, P.TOKILL, {}, Request.FETCH),
         (C.FAILED, None, {}, Request.CLEAN),
         (C.FAILED, P.CLOSED, {}, Request.CLEAN),
-        (C.DONE, P.RUNNING, {}, Request.CLEAN),
+        (C.DONE, P.RUNNING, {}, None),  # the verdict on its outputs decides
+        (C.DONE, P.TOVALIDATE, {}, None),
+        (C.DONEFAILED, P.RUNNING, {}, Request.CLEAN),
         (C.DONE, P.CLOSED, {}, Request.CLEAN),
         (C.LOST, None, {}, Request.CLEAN),
         (C.DONE, P.CLOSED, {"ce_clean_at": NOW}, None),
@@ -153,7 +155,7 @@ async def test_panda_hears_at_once_that_a_job_runs(queue: House) -> None:
     assert (row.state, row.wanted, row.told, row.node) == (P.RUNNING.value, "running", "running", "wn7")
 
 
-async def test_a_good_end_leads_to_validation_and_leaves_nothing_on_the_ce(queue: House) -> None:
+async def test_a_good_end_leads_to_validation_and_then_leaves_nothing_on_the_ce(queue: House) -> None:
     (number,) = await queue.bound(outputs=2)
     await queue.ended(number)
     row, done = await queue.row(number), await queue.attempt(number)
@@ -162,7 +164,9 @@ async def test_a_good_end_leads_to_validation_and_leaves_nothing_on_the_ce(queue
     assert {one["url"] for one in json.loads(str(row.outputs))} == set(queue.urls(produced).values())
     assert json.loads(str(row.report))["job_status"] == "finished"
     assert row.check_due_at is not None
-    assert (done.request, done.news) == (Request.CLEAN.value, False)
+    assert (done.request, done.news) == (None, False)
+    await queue.run("fetch-validate")
+    assert (await queue.attempt(number)).request == Request.CLEAN.value
 
 
 async def test_a_failed_payload_is_told_in_the_pilots_words(queue: House) -> None:
@@ -212,7 +216,7 @@ async def test_news_outlive_a_process_that_dies_over_them(queue: House, moment: 
     assert ((await queue.row(number)).state, found.news, found.request) == (P.STARTING.value, True, None)
     await queue.tower.news()
     found = await queue.attempt(number)
-    assert ((await queue.row(number)).state, found.news, found.request) == (P.TOVALIDATE.value, False, "clean")
+    assert ((await queue.row(number)).state, found.news, found.request) == (P.TOVALIDATE.value, False, None)
 
 
 async def test_later_news_do_not_change_a_report(queue: House) -> None:

@@ -1,9 +1,10 @@
-"""The ATLAS application whole: jobs wait for PanDA's word that they are still wanted."""
+"""The ATLAS application whole: jobs wait for PanDA's word that they are still wanted, and for a place that is clear."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from act_core.db.types import UtcDateTime
+from act_core.db.models import BYTES, LongText
+from act_core.db.types import BigId, UtcDateTime
 
 revision = "0004"
 down_revision = "0003"
@@ -14,3 +15,26 @@ depends_on = None
 def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
+        op.add_column(table, sa.Column("fence_s", sa.Integer(), nullable=True))
+        op.add_column(table, sa.Column("fenced_until", UtcDateTime(), nullable=True))
+    for table in ("panda_jobs", "panda_jobs_archive"):
+        op.add_column(table, sa.Column("sent_at", UtcDateTime(), nullable=True))
+    _clearings()
+
+
+def _clearings() -> None:
+    op.create_table(
+        "output_clearings",
+        sa.Column("next_key", sa.String(64), nullable=False),
+        sa.Column("job_id", BigId, nullable=False),
+        sa.Column("server", sa.String(128), nullable=False),
+        sa.Column("panda_id", BigId, nullable=False),
+        sa.Column("attempt_nr", sa.Integer(), nullable=False),
+        sa.Column("queue", sa.String(128), nullable=False),
+        sa.Column("files", LongText, nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("created", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("next_key", name=op.f("pk_output_clearings")),
+        **BYTES,
+    )
+    op.create_index(op.f("ix_output_clearings_server_due_at"), "output_clearings", ["server", "due_at"])
