@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from act_core.credentials.places import proxy_of, token_of
-from act_core.db import brakes, explaining, ledger, listing
+from act_core.db import brakes, explaining, ledger, listing, panda_story
 from act_core.db.listing import Filter
 from act_core.db.models import AttemptColumns, Ce
 from act_core.db.policy_models import BrakeRow
@@ -92,6 +92,7 @@ def read_job(session: Session, settings: Settings, one: str, back_ends: Collecti
         events=tuple(listing.events(session, [newest.id])),
         earlier=tuple(attempts[:-1]),
         outputs=here if here.exists() else None,
+        panda=panda_story.story(session, newest.app, newest.app_job_id, [row.id for row in attempts[:-1]]),
         orphan=explaining.orphan(session, [one for one in (newest.submission_key, newest.remote_id) if one]),
     )
 
