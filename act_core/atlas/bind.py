@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import NAME, PILOT, Booked, Change
+from act_core.atlas.books import PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
@@ -23,7 +23,8 @@ from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.settings.app_model import AppSettings, Panda, Validation
+from act_core.settings.app_model import Panda, Validation
+from act_core.settings.model import Settings
 from act_core.states import PandaState
 
 logger = log(__name__)
@@ -67,7 +68,7 @@ async def bind(rt: Runtime, name: str) -> Counts:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
             refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings.app, now)
+    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings, now)
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
@@ -106,7 +107,7 @@ def _write(
     specs: Mapping[Booked, JobSpec],
     refused: Mapping[Booked, Mapping[str, Any]],
     attempts: int,
-    app: AppSettings,
+    settings: Settings,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
@@ -115,13 +116,13 @@ def _write(
     changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
     settled = books.settle(session, changes, now)
     written = settled.written
-    fence = fence_for(queue, app.validation)
+    fence = fence_for(queue, settings.app.validation)
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
-            *(NAME, row.app_job_id, specs[row], ces, attempts),
+            *(app_of(settings), row.app_job_id, specs[row], ces, attempts),
             share=row.queue,
-            vouched_until=vouched(row, app.panda, now),
+            vouched_until=vouched(row, settings.app.panda, now),
             fence=fence,
         )
         for row in written

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.books import Booked, Change, app_of
 from act_core.atlas.checks import Checks, Looked
 from act_core.atlas.final import STAGE_OUT_FAILED
 from act_core.atlas.instance import server_of
@@ -128,16 +128,21 @@ async def _settle(rt: Runtime, looked: Sequence[Looked]) -> Counts:
     said = {one.row.id: judged(one.files, one.said, rules) for one in looked}
     doubtful = {row_id for row_id, one in said.items() if one.action != "accept"}
     rows = await rt.read(books.with_reports, [one.row for one in looked], doubtful)  # who is left out is asked for anew
-    counts = await rt.write(_write, rows, said, rules, rt.now())
+    counts = await rt.write(_write, app_of(rt.settings), rows, said, rules, rt.now())
     return Counts(f"files {verdict.outcome}" for one in looked for verdict in one.verdicts()) + counts
 
 
 def _write(
-    session: Session, rows: Sequence[Booked], said: Mapping[int, Judged], rules: Validation, now: datetime
+    session: Session,
+    app: str,
+    rows: Sequence[Booked],
+    said: Mapping[int, Judged],
+    rules: Validation,
+    now: datetime,
 ) -> Counts:
     """The verdicts, and in the same transaction what the engine does about the attempts."""
     books.lock(session, rows)
-    stands = reruns.standing(session, NAME, [row.app_job_id for row in rows])
+    stands = reruns.standing(session, app, [row.app_job_id for row in rows])
     changes = {row: after_check(row, said[row.id], now, rules, denied(stands.get(row.app_job_id), now)) for row in rows}
     settled = books.settle(session, changes, now)
     anew = [row for row in settled.written if changes[row].to is PandaState.STARTING]

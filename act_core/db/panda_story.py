@@ -12,7 +12,6 @@ from act_core.db.policy_models import LedgerLine
 from act_core.reasons import Topic
 from act_core.states import PandaState
 
-APP = "atlas"
 _NAMES = (
     "state",
     "state_since",
@@ -48,14 +47,15 @@ class PandaStory:
     cleared: tuple[LedgerLine, ...] = ()
 
 
-def story(session: Session, app: str, app_job_id: str, attempts: Collection[int]) -> PandaStory | None:
-    """By the engine's name of the job; `attempts`: the ids of those that are over. None: it is no PanDA job."""
+def story(session: Session, server: str, app_job_id: str, attempts: Collection[int]) -> PandaStory | None:
+    """By the engine's name of the job; `attempts`: the ids of those that are over. None: no such job is known."""
     panda_id, _, attempt_nr = app_job_id.partition(".")
-    if app != APP or not (panda_id.isdigit() and attempt_nr.isdigit()):
+    if not (panda_id.isdigit() and attempt_nr.isdigit()):
         return None
     for table in (PandaRow, PandaArchive):
         columns = [getattr(table, name) for name in _NAMES]
-        known = select(*columns).where(table.panda_id == int(panda_id), table.attempt_nr == int(attempt_nr))
+        these = (table.server == server, table.panda_id == int(panda_id), table.attempt_nr == int(attempt_nr))
+        known = select(*columns).where(*these)
         if row := session.execute(known.order_by(table.id.desc()).limit(1)).first():
             values = dict(zip(_NAMES, row, strict=True)) | {"state": PandaState(row.state)}
             return PandaStory(**values, cleared=_cleared(session, attempts))

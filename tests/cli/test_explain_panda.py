@@ -21,7 +21,7 @@ BAD = "HITS.1: unreachable: se.example.org:443: it rests for 30 s: storage answe
 
 def _panda(t: Tables, state: str, **columns: Any) -> None:
     known = {
-        "server": "pandaserver.example.org",
+        "server": "pandaserver.cern.ch:25443",
         "panda_id": 4711,
         "attempt_nr": 1,
         "queue": "TEST",

@@ -20,6 +20,7 @@ def upgrade() -> None:
     for table in ("panda_jobs", "panda_jobs_archive"):
         op.add_column(table, sa.Column("sent_at", UtcDateTime(), nullable=True))
     _clearings()
+    _panda_queues()
 
 
 def _clearings() -> None:
@@ -38,3 +39,24 @@ def _clearings() -> None:
         **BYTES,
     )
     op.create_index(op.f("ix_output_clearings_server_due_at"), "output_clearings", ["server", "due_at"])
+
+
+def _panda_queues() -> None:
+    """Queues are known by server and name. CRIC, or its last good copy, fills the table again before it is used."""
+    op.drop_table("panda_queues")
+    op.create_table(
+        "panda_queues",
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("served", sa.Boolean(), nullable=False),
+        sa.Column("why", sa.String(length=255), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("parsed", sa.JSON(), nullable=False),
+        sa.Column("raw", LongText, nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.Column("fetch_due_at", UtcDateTime(), nullable=True),
+        sa.Column("trouble", sa.String(length=1024), nullable=True),
+        sa.Column("modified", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("server", "name", name=op.f("pk_panda_queues")),
+        **BYTES,
+    )
