@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from act_core.atlas.joblog import stdout_of
-from act_core.atlas.translate import CE_ERRORS, LOG_DIR
+from act_core.atlas.translate import CE_ERRORS
 from act_core.words import clean
 
 MOST_LINES, ROOM = 20, 1000  # PanDA shows the first kilobyte
@@ -14,18 +14,16 @@ _TAIL = 1024 * 1024  # bytes of a log that are read
 _LONGEST = 200  # characters of a line
 _TELLING = re.compile(r"error|warning|failed|exceeded|killed", re.IGNORECASE)
 _SECRET = re.compile(r"token|password|bearer|private key|secret", re.IGNORECASE)
-CE_FAILED = f"{LOG_DIR}/failed"  # A-REX: why it calls the job failed
 
 
 def telling_lines(directory: Path, first: str = "") -> str | None:
-    """`first`, the CE's own words, then the last telling lines of its log and of the pilot's; None: nothing is there.
+    """`first`, then the last telling lines of the CE's log and of the pilot's; None: there is nothing to tell.
 
     Lines that may hold a secret are left out.
     """
-    failed = _lines(directory / CE_FAILED)[:MOST_LINES]
     logs = [path for path in (directory / CE_ERRORS, stdout_of(directory)) if path is not None]
     found = [[line for line in _lines(path) if _TELLING.search(line)][-MOST_LINES // len(logs) :] for path in logs]
-    told = dict.fromkeys(chain([first] if first else [], failed, *found))
+    told = dict.fromkeys(chain([first] if first else [], *found))
     return "\n".join(_fitting(list(told)))[:ROOM] or None
 
 

@@ -270,3 +270,18 @@ async def test_logs_are_published_for_people(queue: House) -> None:
     assert (published / f"{number}.log").read_bytes() == b"the CE says"
     report = json.loads(str((await queue.row(number)).report))
     assert report["pilot_id"].partition("|")[0] == f"https://logs.example/act/{day}/{number}.out"
+
+
+async def test_a_job_that_died_without_a_word_is_told_of_by_its_ces_logs(queue: House) -> None:
+    (number,) = await queue.bound()
+    await queue.came_home(number, {"pilot.out": b"all well\nERROR: killed\n", "gmlog/errors": b"Job exceeded memory\n"})
+    usage = {"exit_code": 137, "wall_s": 60, "cpu_s": 40, "memory_kb": 5000, "node": "wn3"}
+    await queue.moved(number, "donefailed", ce=CE, remote_id="df1", error="LRMS error", **usage)
+    await queue.tower.news()
+    await queue.run("heartbeat")
+    told = queue.book(number).columns
+    assert told["pilotErrorDiag"] == "LRMS error; exit code 137"
+    report = json.loads(str((await queue.row(number)).report))
+    assert report["pilot_log"] == "CE job df1 at here\nJob exceeded memory\nERROR: killed"
+    assert (told["cpuConsumptionTime"], told["maxRSS"], told["modificationHost"]) == (40, 5000, "wn3")
+    assert told["pilotTiming"] == "0|0|60|0|0|0"

@@ -15,25 +15,24 @@ def logs(directory: Path, **files: str) -> Path:
     return directory
 
 
-def test_the_ces_words_come_first_then_telling_lines_of_both_logs(tmp_path: Path) -> None:
+def test_the_telling_lines_of_both_logs(tmp_path: Path) -> None:
     found = logs(
         tmp_path,
-        gmlog__failed="Job exceeded walltime\n",
         gmlog__errors="2026 doing well\n2026 ERROR: no disk\n",
         pilotlog="fine\nWarning: slow\nfine again\n",
     )
     assert telling_lines(found, "CE job 5 at ce") == "\n".join(
-        ["CE job 5 at ce", "Job exceeded walltime", "2026 ERROR: no disk", "Warning: slow"]
+        ["CE job 5 at ce", "2026 ERROR: no disk", "Warning: slow"]
     )
 
 
-def test_without_logs_there_is_what_the_ce_said_or_nothing(tmp_path: Path) -> None:
+def test_without_logs_there_is_the_jobs_id_or_nothing(tmp_path: Path) -> None:
     assert telling_lines(tmp_path / "none", "CE job 5 at ce") == "CE job 5 at ce"
     assert telling_lines(tmp_path / "none") is None
 
 
 def test_lines_that_may_hold_a_secret_are_left_out(tmp_path: Path) -> None:
-    found = logs(tmp_path, gmlog__failed="error: Bearer abc\nfailed: token=abc\nerror: other\n")
+    found = logs(tmp_path, gmlog__errors="error: Bearer abc\nfailed: token=abc\nerror: other\n")
     assert telling_lines(found) == "error: other"
 
 

@@ -112,6 +112,31 @@ async def test_a_storage_that_is_away_is_asked_again_and_fails_no_job(queue: Hou
     assert queue.book(number).status == "finished"
 
 
+async def test_a_storage_that_rests_uses_up_nobodys_tries(queue: House) -> None:
+    queue.configure(validation={"tries": 2, "failures": 1, "rest": timedelta(hours=1)})
+    (number,) = await ended(queue)
+    await queue.fault(queue.storage, Kind.DOWN)
+    assert await queue.run(VALIDATE) == {"files unreachable": 2}
+    for _ in range(5):
+        queue.later(minutes=2)
+        assert await queue.run(VALIDATE) == {"files unreachable": 2}
+        row = await queue.row(number)
+        assert (row.state, row.checks) == (P.TOVALIDATE.value, 1)
+        assert "it rests for" in str(row.error)
+    queue.later(hours=24)
+    assert (await queue.run(VALIDATE))["validated"] == 1
+    assert "could not be checked within 24 h" in str((await queue.row(number)).error)
+
+
+async def test_a_log_that_is_missing_is_a_missing_output(queue: House) -> None:
+    queue.configure(validation={"on_missing": "fail"})
+    (number,) = await ended(queue)
+    log = json.loads(str((await queue.row(number)).job))["logFile"]
+    queue.shelf.files.delete(urlsplit(queue.urls(queue.produced(number))[log]).path)
+    await queue.run(VALIDATE, "heartbeat")
+    assert f"{log}: absent" in str(queue.book(number).columns["pilotErrorDiag"])
+
+
 async def test_a_storage_that_stays_away_fails_the_job_in_the_end(queue: House) -> None:
     queue.configure(validation={"tries": 3})
     (number,) = await ended(queue)
