@@ -34,6 +34,7 @@ from act_core.storage.base import Fate, Outcome, Removal, Verdict, Wanted
 BATCH = 100
 KEY = "dead attempts"
 AGAIN = timedelta(seconds=30)
+FRESH = timedelta(minutes=1)  # PanDA's word that a job is active is older than that: it is asked again
 ACTIVE = frozenset({"sent", "starting", "running", "transferring"})
 TOO_LATE = "the next attempt may be sent already"
 NO_ANSWER = "no answer in time: it may be gone"
@@ -200,6 +201,7 @@ async def _one(rt: Runtime, job: Job) -> list[Told]:
 
 
 async def _look_and_delete(rt: Runtime, job: Job, told: dict[str, Told]) -> None:
+    began, longest = rt.now(), rt.settings.app.validation.longest
     files = {Wanted(file.url, file.size, file.adler32): file for file in job.files if file.url}
     verdicts = await storage(rt).check(files)
     there = [file for wanted, file in files.items() if verdicts[wanted].outcome in _THERE]
@@ -207,7 +209,13 @@ async def _look_and_delete(rt: Runtime, job: Job, told: dict[str, Told]) -> None
     if rt.settings.app.validation.delete != "on":
         told |= {file.url: Told(file, Reason.OUTPUT_WOULD_GO) for file in there if file.url}
         return
-    longest = rt.settings.app.validation.longest
+    if rt.now() - began >= FRESH:
+        said = await panda(rt).get_job_status({job.panda_id})
+        why = objection(job, said.get(job.panda_id), rt.now(), longest)
+        if why != "":
+            why = why or "PanDA does not say whether the job is active"
+            told |= {file.url: Told(file, Reason.OUTPUT_KEPT, why) for file in there if file.url}
+            return
 
     async def permit(_: str) -> str:
         fence = (await rt.read(fences.of, [job.next_key])).get(job.next_key)
@@ -244,7 +252,7 @@ def _line(job: Job, one: Told) -> Line:
     facts = {
         "job": app_job_id(job.panda_id, job.attempt_nr),
         "file": one.file.lfn,
-        "url": one.file.url,
+        "url": (one.file.url or "").partition("?")[0],  # a query may hold a token
         "words": one.words,
     }
     return Line(Topic.OUTPUTS, one.reason, share=job.queue, job_id=job.id, n=1, facts=facts)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,8 +23,6 @@ from act_core.states import CeState, PandaState, Request
 from tests.atlas.house import CE, House
 
 C, P = CeState, PandaState
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-LONGEST = timedelta(minutes=5)
 VALIDATE = "fetch-validate"
 
 
@@ -169,6 +166,22 @@ async def test_what_panda_no_longer_calls_active_is_left_alone(queue: House) -> 
     assert there(queue, number) == before
     told = {str(line.facts["words"]).partition(",")[0] for line in (await lines(queue, number)).values()}
     assert told == {"PanDA calls the job cancelled"}
+
+
+async def test_after_a_long_look_panda_is_asked_again(queue: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = await dead(queue)
+    before = there(queue, number)
+    content = queue.shelf.files.get
+
+    def get(path: str) -> bytes:  # while storage looks at the files, PanDA gives the job up
+        queue.books.kill([number], 9, queue.clock.now())
+        queue.rt.ahead += clearing.FRESH
+        return content(path)
+
+    monkeypatch.setattr(queue.shelf.files, "get", get)
+    assert await cleared(queue) == {"files kept": 2}
+    monkeypatch.undo()
+    assert there(queue, number) == before
 
 
 async def test_while_panda_does_not_answer_nothing_is_deleted_and_the_fence_holds(queue: House) -> None:
