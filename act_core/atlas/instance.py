@@ -4,6 +4,7 @@ from act_core.atlas import queues
 from act_core.atlas.cric import Queue
 from act_core.atlas.panda_server import PandaServer, open_panda
 from act_core.runtime import Runtime
+from act_core.settings.model import Settings
 
 
 def panda(rt: Runtime) -> PandaServer:
@@ -11,9 +12,13 @@ def panda(rt: Runtime) -> PandaServer:
     return rt.kept(PandaServer, open_panda)
 
 
-def server_of(rt: Runtime) -> str:
+def server_key(settings: Settings) -> str:
     """What the rows of this server are keyed by."""
-    return rt.settings.app.panda.server.removeprefix("https://").rstrip("/")
+    return settings.app.panda.server.removeprefix("https://").rstrip("/")
+
+
+def server_of(rt: Runtime) -> str:
+    return server_key(rt.settings)
 
 
 async def queue_of(rt: Runtime, name: str) -> Queue | None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from act_core.atlas.joblog import stdout_of
-from act_core.atlas.translate import CE_ERRORS
+from act_core.atlas import logfiles
+from act_core.atlas.translate import CE_ERRORS, HEARTBEAT
+from act_core.logs import redact
 from act_core.words import clean
 
 MOST_LINES, ROOM = 20, 1000  # PanDA shows the first kilobyte
-_TAIL = 1024 * 1024  # bytes of a log that are read
+_MOST = 1024 * 1024  # bytes of a log that are read, at its head and its tail
 _LONGEST = 200  # characters of a line
 _TELLING = re.compile(r"error|warning|failed|exceeded|killed", re.IGNORECASE)
 _SECRET = re.compile(r"token|password|bearer|private key|secret", re.IGNORECASE)
@@ -21,10 +22,12 @@ def telling_lines(directory: Path, first: str = "") -> str | None:
 
     Lines that may hold a secret are left out.
     """
-    logs = [path for path in (directory / CE_ERRORS, stdout_of(directory)) if path is not None]
-    found = [[line for line in _lines(path) if _TELLING.search(line)][-MOST_LINES // len(logs) :] for path in logs]
+    logs = [name for name in (CE_ERRORS, logfiles.only_file(directory, but=HEARTBEAT)) if name]
+    found = [
+        [line for line in _lines(directory, name) if _TELLING.search(line)][-MOST_LINES // len(logs) :] for name in logs
+    ]
     told = dict.fromkeys(chain([first] if first else [], *found))
-    return "\n".join(_fitting(list(told)))[:ROOM] or None
+    return redact("\n".join(_fitting(list(told))))[:ROOM] or None
 
 
 def _fitting(lines: Sequence[str]) -> Iterator[str]:
@@ -36,14 +39,12 @@ def _fitting(lines: Sequence[str]) -> Iterator[str]:
         yield line
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines at the end of a log, cut and readable; none, if it cannot be read."""
+def _lines(directory: Path, name: str) -> list[str]:
+    """The lines of a log, cut and readable; none, if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
-            text = file.read(_TAIL).decode(errors="replace")
+        content = logfiles.read(directory, name, _MOST) or b""
     except OSError:
         return []
-    lines = ("".join(c if c.isprintable() else " " for c in clean(line)).strip() for line in text.splitlines())
+    text = clean(content.decode(errors="replace"))
+    lines = ("".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines())
     return [line[:_LONGEST] for line in lines if line and not _SECRET.search(line)]

@@ -2,9 +2,12 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 from act_core.db.models import BYTES, LongText
 from act_core.db.types import BigId, UtcDateTime
+
+LONG_BYTES = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 
 revision = "0004"
 down_revision = "0003"
@@ -19,6 +22,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("fenced_until", UtcDateTime(), nullable=True))
     for table in ("panda_jobs", "panda_jobs_archive"):
         op.add_column(table, sa.Column("sent_at", UtcDateTime(), nullable=True))
+    op.add_column("job_descriptions", sa.Column("sealed", LONG_BYTES, nullable=True))
     _clearings()
     _panda_queues()
 
