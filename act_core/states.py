@@ -123,3 +123,22 @@ PANDA_LIFE: Mapping[PandaState, frozenset[PandaState]] = {
     _P.CLOSED: frozenset(),
 }
 PANDA_FINAL = frozenset(state for state, nexts in PANDA_LIFE.items() if not nexts)
+
+
+class PandaEnd(StrEnum):
+    """How a closed PanDA job ended, for the books."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"  # PanDA ordered it
+    TAKEN_BACK = "taken back"  # PanDA had closed it, or given it up, before it had our last word
+
+
+def end_of(state: PandaState, told: str | None) -> PandaEnd:
+    """How a job ends that is closed from this state, where PanDA's last word of it is `told`."""
+    if told == PandaEnd.FINISHED:
+        return PandaEnd.FINISHED
+    if state is PandaState.TOKILL:
+        return PandaEnd.KILLED
+    spoke = state in (PandaState.TOREPORT, PandaState.AWAITING)
+    return PandaEnd.FAILED if spoke and told == PandaEnd.FAILED else PandaEnd.TAKEN_BACK

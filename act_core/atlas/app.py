@@ -1,7 +1,7 @@
 """The ATLAS application, as the tower plugs it in."""
 
 from act_core.apps import Application, Part
-from act_core.atlas import awaited, bind, clearing, fetch_jobs, heartbeat, mirror, refresh, retire, validate
+from act_core.atlas import awaited, bind, clearing, closing, fetch_jobs, heartbeat, mirror, refresh, retire, validate
 from act_core.atlas.books import NAME
 
 APP = Application(
@@ -15,6 +15,7 @@ APP = Application(
         Part("fetch-validate", "clear up after", clearing.due, clearing.clear),
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
         Part("heartbeat", "ask", awaited.due, awaited.ask),
+        Part("close-books", "close for", closing.due, closing.close_books),
     ),
     archive=retire.retire,
     several=True,

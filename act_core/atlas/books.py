@@ -15,7 +15,7 @@ from act_core.db.panda_models import PandaRow
 from act_core.logs import log
 from act_core.runtime import Counts
 from act_core.settings.model import Settings
-from act_core.states import PANDA_FINAL, PANDA_LIFE, PandaState
+from act_core.states import PANDA_FINAL, PANDA_LIFE, PandaState, end_of
 
 logger = log(__name__)
 NAME = "atlas"  # of the first instance, to the engine
@@ -39,6 +39,9 @@ WRITABLE = frozenset(
         "report",
         "sent_at",
         "error",
+        "ended_as",
+        "cause",
+        "unverified",
     }
 )
 
@@ -208,6 +211,7 @@ def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
         values |= {"state": change.to.value, "state_since": now}
     if change.to in PANDA_FINAL:
         values["secrets"] = None
+        values.setdefault("ended_as", end_of(row.state, values.get("told", row.told)).value)
     return values
 
 

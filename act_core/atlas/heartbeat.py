@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas import books, kill_orders
 from act_core.atlas.books import Booked, Change, app_of
-from act_core.atlas.final import Ended, final_update
+from act_core.atlas.final import Ended, final_update, for_the_books
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.kill_orders import New, Terms
 from act_core.atlas.pauses import pauses
@@ -115,8 +115,11 @@ def killed(row: Booked, now: datetime) -> str:
 
 def _after_final(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
     if answer.settled:
-        told = json.loads(row.report)["job_status"] if row.report else row.told
-        return Change(PandaState.CLOSED, {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0})
+        said = json.loads(row.report) if row.report else {"job_status": row.told}
+        first = row.refused == 0  # else an earlier one may have arrived, and PanDA's answer been lost
+        columns = for_the_books(said, first and (answer.kill or answer.already_done))
+        columns |= {"told": said["job_status"], "told_at": now, "heartbeat_due_at": None, "refused": 0}
+        return Change(PandaState.CLOSED, columns)
     return _again(row, answer, now)
 
 

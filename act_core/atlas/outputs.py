@@ -69,6 +69,7 @@ class Judged:
     action: Action
     words: str = ""
     asked: bool = True
+    unverified: int = 0  # files of which storage cannot tell, or that have no address
 
 
 def judged(files: Mapping[str, Wanted | Verdict], said: Mapping[Wanted, Verdict], rules: Validation) -> Judged:
@@ -77,7 +78,8 @@ def judged(files: Mapping[str, Wanted | Verdict], said: Mapping[Wanted, Verdict]
     actions = {name: action_of(verdict.outcome, rules) for name, verdict in verdicts.items()}
     bad = sorted((name for name in actions if actions[name] != "accept"), key=lambda n: -STRENGTH.index(actions[n]))
     if not bad:
-        return Judged("accept")
+        doubtful = sum(one.outcome is Outcome.UNVERIFIABLE for one in verdicts.values())
+        return Judged("accept", unverified=doubtful)
     again = [verdicts[name] for name in bad if actions[name] == "retry"]
     asked = any(one.asked for one in again) or not any(one.outcome is Outcome.UNREACHABLE for one in again)
     told = [f"{name}: {verdicts[name].outcome}: {verdicts[name].words}".rstrip(": ") for name in bad]

@@ -61,7 +61,9 @@ def after_check(row: Booked, said: Judged, now: datetime, rules: Validation, den
     """What becomes of a job. `denied`: why it cannot run anew, if it cannot."""
     done = {"check_due_at": None}
     if said.action == "accept":
-        return Change(PandaState.TOREPORT, done | {"heartbeat_due_at": now, "error": None})
+        return Change(
+            PandaState.TOREPORT, done | {"heartbeat_due_at": now, "error": None, "unverified": said.unverified}
+        )
     if said.action == "fail":
         return _failed(row, f"output not valid on storage: {said.words}", now)
     if said.action == "rerun" and denied:

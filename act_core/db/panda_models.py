@@ -43,6 +43,9 @@ class PandaColumns:
     report: Mapped[str | None] = mapped_column(LongText)  # the final update, until PanDA has accepted it
     sent_at: Mapped[datetime | None]  # the report was sent for the first time: it is never another one again
     error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    ended_as: Mapped[str | None] = mapped_column(String(12))  # for the books: `PandaEnd`, once it is closed
+    cause: Mapped[str | None] = mapped_column(String(64))  # the code with which it failed
+    unverified: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # outputs that nobody could check
     created: Mapped[datetime]
     modified: Mapped[datetime]
 
@@ -55,13 +58,14 @@ class PandaRow(PandaColumns, Base):
         Index(None, "heartbeat_due_at"),
         Index(None, "state", "check_due_at"),
         Index(None, "state", "modified"),
+        Index(None, "state", "state_since"),
         BYTES | NEVER_AGAIN,
     )
 
 
 class PandaArchive(PandaColumns, Base):
     __tablename__ = "panda_jobs_archive"
-    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), BYTES)
+    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), Index(None, "server", "state_since"), BYTES)
 
 
 class Clearing(Base):
@@ -96,3 +100,47 @@ class PandaQueue(Base):
     fetch_due_at: Mapped[datetime | None]
     trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
     modified: Mapped[datetime]
+
+
+class ClosedDay(Base):
+    """A day whose books are closed. Days are `YYYY-MM-DD`, in UTC."""
+
+    __tablename__ = "daily_closings"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    closed_at: Mapped[datetime]
+    revision: Mapped[int]  # grows when somebody closes it again
+    changed: Mapped[list[Any]] = mapped_column(JSON)  # by the last one, in words
+    findings: Mapped[dict[str, Any]] = mapped_column(JSON)  # kind → [[job, why], …]
+
+
+class DailyBook(Base):
+    """The jobs of a closed day, by queue."""
+
+    __tablename__ = "daily_books"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(128), primary_key=True)
+    opening: Mapped[int]
+    taken: Mapped[int]
+    finished: Mapped[int]
+    failed: Mapped[int]
+    killed: Mapped[int]
+    taken_back: Mapped[int]
+    in_flight: Mapped[int]
+
+
+class DailySpent(Base):
+    """Core-seconds of a closed day, by queue, CE and what they went to."""
+
+    __tablename__ = "daily_spent"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(128), primary_key=True)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    cause: Mapped[str] = mapped_column(String(96), primary_key=True)
+    attempts: Mapped[int]
+    core_s: Mapped[int] = mapped_column(BigId)

@@ -162,6 +162,13 @@ class Validation(Section):
         return self
 
 
+class Books(Section):
+    """When a job counts as unaccounted for (docs/books.md)."""
+
+    stuck: Seconds = Field(default=timedelta(days=1), gt=timedelta(0))  # in a state that passes by itself
+    longest: Seconds = Field(default=timedelta(days=10), gt=timedelta(0))  # waiting or running at a CE
+
+
 class Modules(Section):
     app: tuple[str, ...] = ("manual",)
 
@@ -190,6 +197,7 @@ class AppSettings(Section):
     translation: Translation = Translation()
     joblog: JobLog = JobLog()
     validation: Validation = Validation()
+    books: Books = Books()
     instances: Mapping[Annotated[str, Field(pattern=INSTANCE)], Instance] = Field(default_factory=dict)
 
     @field_validator("instances")

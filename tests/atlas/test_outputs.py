@@ -127,3 +127,7 @@ def test_what_the_report_does_not_list_is_missing() -> None:
 def test_a_job_without_outputs_is_good(outputs: str | None) -> None:
     row = replace(BOOKED, outputs=outputs, job="{}")
     assert judged(files_of(row), {}, DEFAULT) == Judged("accept")
+
+
+def test_what_nobody_could_verify_is_counted_for_the_books() -> None:
+    assert said(Outcome.MATCH, Outcome.UNVERIFIABLE) == Judged("accept", unverified=1)

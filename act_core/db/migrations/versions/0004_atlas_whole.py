@@ -1,4 +1,4 @@
-"""The ATLAS application whole: jobs wait for PanDA's word that they are still wanted, and for a place that is clear."""
+"""The ATLAS application whole: PanDA vouches for jobs, next attempts wait for a clear place, days have books."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column("job_descriptions", sa.Column("sealed", LONG_BYTES, nullable=True))
     _clearings()
     _panda_queues()
+    _books()
 
 
 def _clearings() -> None:
@@ -64,3 +65,41 @@ def _panda_queues() -> None:
         sa.PrimaryKeyConstraint("server", "name", name=op.f("pk_panda_queues")),
         **BYTES,
     )
+
+
+def _books() -> None:
+    """How jobs ended, and what closed days came to."""
+    for table in ("panda_jobs", "panda_jobs_archive"):
+        op.add_column(table, sa.Column("ended_as", sa.String(12), nullable=True))
+        op.add_column(table, sa.Column("cause", sa.String(64), nullable=True))
+        op.add_column(table, sa.Column("unverified", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index("ix_panda_jobs_state_state_since", "panda_jobs", ["state", "state_since"])
+    op.create_index("ix_panda_jobs_archive_server_state_since", "panda_jobs_archive", ["server", "state_since"])
+    op.create_table(
+        "daily_closings",
+        *_keys("day", "server"),
+        sa.Column("closed_at", UtcDateTime(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.JSON(), nullable=False),
+        sa.Column("findings", sa.JSON(), nullable=False),
+        **BYTES,
+    )
+    amounts = ("opening", "taken", "finished", "failed", "killed", "taken_back", "in_flight")
+    op.create_table(
+        "daily_books",
+        *_keys("day", "server", "queue"),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in amounts),
+        **BYTES,
+    )
+    op.create_table(
+        "daily_spent",
+        *_keys("day", "server", "queue", "ce", "cause"),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("core_s", BigId, nullable=False),
+        **BYTES,
+    )
+
+
+def _keys(*names: str) -> list[sa.Column[str]]:
+    lengths = {"day": 10, "cause": 96}
+    return [sa.Column(name, sa.String(lengths.get(name, 128)), primary_key=True, nullable=False) for name in names]
