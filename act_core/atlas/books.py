@@ -215,6 +215,16 @@ def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
     return values
 
 
+def known(session: Session, server: str, numbers: Collection[int]) -> set[tuple[int, int]]:
+    """(PandaID, attemptNr) of the jobs with these PandaIDs that are booked."""
+    of_job = select(PandaRow.panda_id, PandaRow.attempt_nr).where(PandaRow.server == server)
+    return {
+        (row.panda_id, row.attempt_nr)
+        for chunk in chunks(numbers)
+        for row in session.execute(of_job.where(PandaRow.panda_id.in_(chunk)))
+    }
+
+
 def insert_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     """Book jobs that PanDA has handed out; one that is booked already is left as it is. Returns how many are new."""
     if not rows:
@@ -223,16 +233,8 @@ def insert_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     once: dict[tuple[int, int], dict[str, Any]] = {}
     for row in rows:
         once.setdefault((row["panda_id"], row["attempt_nr"]), dict(row))
-    known = {
-        (row.panda_id, row.attempt_nr)
-        for chunk in chunks({panda_id for panda_id, _ in once})
-        for row in session.execute(
-            select(PandaRow.panda_id, PandaRow.attempt_nr).where(
-                PandaRow.server == server, PandaRow.panda_id.in_(chunk)
-            )
-        )
-    }
-    new = [row for key, row in once.items() if key not in known]
+    booked = known(session, server, {panda_id for panda_id, _ in once})
+    new = [row for key, row in once.items() if key not in booked]
     if new:
         session.execute(insert(PandaRow), new)
     return len(new)

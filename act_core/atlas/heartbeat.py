@@ -23,7 +23,7 @@ from act_core.errors import ActError
 from act_core.runtime import Counts, Runtime
 from act_core.settings.app_model import Panda
 from act_core.settings.model import Settings
-from act_core.states import PandaState, Request
+from act_core.states import UNBOUND, PandaState, Request
 
 BATCH = 1000
 HEARTBEAT, FIRST_PAUSE = "heartbeat", timedelta(seconds=10)
@@ -93,7 +93,7 @@ def after_report(row: Booked, answer: UpdateAnswer, now: datetime, beat: timedel
         return Change(None, {"heartbeat_due_at": None})
     if answer.kill or answer.already_done:
         why = "PanDA wants it dead" if answer.kill else "PanDA says that it is over"
-        if row.state is PandaState.SENT:  # no attempt stands for it
+        if row.state in UNBOUND:
             return Change(PandaState.TOREPORT, {"report": killed(row, now), "heartbeat_due_at": now, "error": why})
         return Change(PandaState.TOKILL, {"heartbeat_due_at": None, "told_at": now, "error": row.error or why})
     if not answer.settled:

@@ -18,7 +18,11 @@ from act_core.db.panda_models import PandaArchive, PandaRow
 from act_core.states import CeState, PandaEnd, PandaState
 
 MOST = 10_000  # findings of one kind
-_UNBOUND = (PandaState.SENT.value, PandaState.TOREPORT.value)  # open jobs that need no attempt
+_UNBOUND = (
+    PandaState.SENT.value,
+    PandaState.FORGOTTEN.value,
+    PandaState.TOREPORT.value,
+)  # open jobs that need no attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,30 @@ class Clearing(Base):
     created: Mapped[datetime]
 
 
+class PandaAsk(Base):
+    """A call for jobs whose answer is not booked: it is in the air, or PanDA may have reserved jobs that nobody has."""
+
+    __tablename__ = "panda_asks"
+    __table_args__ = (
+        Index(None, "server", "queue", "until"),
+        Index(None, "server", "at"),
+        Index(None, "looked_at", "at"),
+        BYTES,
+    )
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    server: Mapped[str] = mapped_column(String(128))
+    queue: Mapped[str] = mapped_column(String(128))
+    label: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime]
+    until: Mapped[datetime]  # by then PanDA has given up what it reserved
+    asked: Mapped[int]  # jobs
+    what: Mapped[str] = mapped_column(String(12))  # of `asks.What`
+    n: Mapped[int]  # jobs that PanDA may have reserved, at most
+    panda_ids: Mapped[str | None] = mapped_column(LongText)  # of those that were answered, with commas
+    why: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    looked_at: Mapped[datetime | None]  # PanDA was asked what became of them
+
+
 class PandaQueue(Base):
     """A PanDA queue: what we use of CRIC's entry, and the raw entry."""
 

@@ -31,6 +31,10 @@ class Panda(Section):
     livetime: Seconds = timedelta(
         minutes=90
     )  # … and so long after PanDA last took a report; then it waits for the next
+    asktime: Seconds = timedelta(minutes=5)  # PanDA is asked about a job taken longer ago before it is described
+    forgottentime: Seconds = timedelta(
+        days=8
+    )  # what PanDA says is at work, and no attempt stands for, is reported as failed after so long
     timeout: Seconds = timedelta(seconds=180)
     getjobs: int = Field(default=100, ge=1, le=1000)  # jobs in one acquire call
     minjobs: int = Field(default=20, ge=0)  # a queue with so many unsubmitted jobs gets no more

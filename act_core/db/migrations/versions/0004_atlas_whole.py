@@ -1,4 +1,4 @@
-"""The ATLAS application whole: PanDA vouches for jobs, next attempts wait for a clear place, days have books."""
+"""The ATLAS application whole: PanDA vouches for jobs, lost answers, fences of next attempts, books of days."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,6 +24,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("sent_at", UtcDateTime(), nullable=True))
     op.add_column("job_descriptions", sa.Column("sealed", LONG_BYTES, nullable=True))
     _clearings()
+    _panda_asks()
     _panda_queues()
     _books()
 
@@ -44,6 +45,29 @@ def _clearings() -> None:
         **BYTES,
     )
     op.create_index(op.f("ix_output_clearings_server_due_at"), "output_clearings", ["server", "due_at"])
+
+
+def _panda_asks() -> None:
+    op.create_table(
+        "panda_asks",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("queue", sa.String(length=128), nullable=False),
+        sa.Column("label", sa.String(length=32), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.Column("asked", sa.Integer(), nullable=False),
+        sa.Column("what", sa.String(length=12), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("panda_ids", LongText, nullable=True),
+        sa.Column("why", sa.String(length=1024), nullable=True),
+        sa.Column("looked_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_panda_asks")),
+        **BYTES,
+    )
+    op.create_index(op.f("ix_panda_asks_server_queue_until"), "panda_asks", ["server", "queue", "until"])
+    op.create_index(op.f("ix_panda_asks_server_at"), "panda_asks", ["server", "at"])
+    op.create_index(op.f("ix_panda_asks_looked_at_at"), "panda_asks", ["looked_at", "at"])
 
 
 def _panda_queues() -> None:
