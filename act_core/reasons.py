@@ -25,6 +25,7 @@ class Topic(StrEnum):
     IDENTITY = "identity"  # answers that are not believed, since another identity asked
     CLEAN = "clean"
     PANDA = "panda"  # whether PanDA is there, and what it thinks of us; the share is the server
+    OUTPUTS = "outputs"  # of dead attempts, on storage
 
 
 class Reason(StrEnum):
@@ -61,6 +62,9 @@ class Reason(StrEnum):
     PANDA_NO_ROLE = "panda-no-role"
     PANDA_REFUSES = "panda-refuses"
     PANDA_AWAY = "panda-away"
+    OUTPUT_DELETED = "output-deleted"
+    OUTPUT_WOULD_GO = "output-would-be-deleted"
+    OUTPUT_KEPT = "output-kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,5 +241,20 @@ TELLS: Mapping[Reason, Tell] = {
         "{share} does not answer as PanDA does: {words}.",
         "Reports wait and are sent again; it is asked again every two minutes.",
         "Look whether panda.server is right, and whether PanDA has trouble.",
+    ),
+    Reason.OUTPUT_DELETED: Tell(
+        "{file} of a dead attempt was deleted, before the next one was sent: {url}.",
+        "The next attempt writes it anew.",
+        "Nothing: set validation.delete to dry-run or off if you do not want that.",
+    ),
+    Reason.OUTPUT_WOULD_GO: Tell(
+        "{file} of a dead attempt is in the way of the next one, and would be deleted: {url}.",
+        "The next attempt is sent, and its upload may fail over it.",
+        "Set validation.delete to on, and such files are deleted; or delete it yourself.",
+    ),
+    Reason.OUTPUT_KEPT: Tell(
+        "{file} of a dead attempt was not deleted ({words}): {url}.",
+        "The next attempt is sent, and its upload may fail over what is there.",
+        "If that happens: look what lies there, and whose it is.",
     ),
 }

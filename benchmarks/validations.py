@@ -1,8 +1,9 @@
-"""How many files a second are checked on storage: size and adler32, over https and root.
+"""How many files a second are checked on storage: size and adler32, over https, file and root.
 
-`python -m benchmarks.validations` asks a simulated storage over TLS. `--facts FILE` asks a real one by both protocols:
-the JSON that `python tests/real/xrootd.py start` prints. `cold`: storage computes each checksum, and connections are
-new. What was not answered is asked again, and counted. Exit 1: not every file was found whole.
+`python -m benchmarks.validations` asks a simulated storage over TLS, and the disk below it. `--facts FILE` asks a real
+one by all protocols (root:// where its library is installed): the JSON that `python tests/real/xrootd.py start` prints.
+`cold`: storage computes each checksum, and connections are new. What was not answered is asked again, and counted.
+Exit 1: not every file was found whole.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from act_core.simulators.pki import TestPki, server_context
 from act_core.simulators.serve import run_forever
 from act_core.simulators.storage_server import StorageOptions, serve_storage
 from act_core.storage.base import Backend, Limits, Outcome, Wanted
+from act_core.storage.disk import Disk
 from act_core.storage.root import Root
 from act_core.storage.storage import Storage
 from act_core.storage.webdav import Webdav
@@ -81,7 +84,11 @@ def _lay_out(facts: Mapping[str, str], files: int, size: int) -> dict[str, tuple
 @asynccontextmanager
 async def _opened(facts: Mapping[str, str], perhost: int) -> AsyncIterator[Storage]:
     context = client_context(Path(facts["ca"]))
-    backends: dict[str, Backend] = {"https": Webdav(lambda: context), "root": Root()}
+    backends: dict[str, Backend] = {
+        "https": Webdav(lambda: context),
+        "root": Root(),
+        "file": Disk((Path(facts["data"]),)),
+    }
     storage = Storage(backends, Limits(perhost=perhost, rest=timedelta(0)))
     try:
         yield storage
@@ -91,7 +98,9 @@ async def _opened(facts: Mapping[str, str], perhost: int) -> AsyncIterator[Stora
 
 async def _measure(facts: Mapping[str, str], wanted: argparse.Namespace) -> dict[str, Any]:
     told: dict[str, Any] = {"files": wanted.files, "size": wanted.size, "perhost": wanted.perhost}
-    for scheme in (one for one in ("https", "root") if one in facts):
+    facts = {"file": Path(facts["data"]).as_uri(), **facts}
+    speaks = ("https", "file", "root") if find_spec("XRootD") else ("https", "file")
+    for scheme in (one for one in speaks if one in facts):
         made = await asyncio.to_thread(_lay_out, facts, wanted.files, wanted.size)
         asked = [Wanted(f"{facts[scheme]}/{name}", size, adler) for name, (size, adler) in made.items()]
         async with _opened(facts, wanted.perhost) as storage:

@@ -4,6 +4,7 @@ from act_core.apps import Application, Part
 from act_core.atlas import (
     awaited,
     bind,
+    clearing,
     closing,
     fetch_jobs,
     forgotten,
@@ -27,6 +28,7 @@ APP = Application(
         Part("fetch-jobs", "look for lost answers of", lost_answers.due, lost_answers.look),
         Part("translate", "translate", bind.due, bind.bind),
         Part("fetch-validate", "validate", validate.due, validate.validate),
+        Part("fetch-validate", "clear up after", clearing.due, clearing.clear),
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
         Part("heartbeat", "ask", awaited.due, awaited.ask),
         Part("heartbeat", "ask after", forgotten.due, forgotten.ask),

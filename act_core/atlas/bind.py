@@ -30,7 +30,7 @@ from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.settings.app_model import Panda
+from act_core.settings.app_model import Panda, Validation
 from act_core.settings.model import Settings
 from act_core.states import PandaState
 
@@ -106,6 +106,11 @@ def attempts_of(queue: Queue | None, configured: int) -> int:
     return 0 if queue is not None and queue.truepilot else configured
 
 
+def fence_for(queue: Queue | None, rules: Validation) -> timedelta | None:
+    """How long a next attempt waits until what a dead one left is deleted: native jobs' CEs write to storage."""
+    return None if rules.delete == "off" or queue is None or queue.truepilot else rules.fence
+
+
 def vouched(row: Booked, settings: Panda, now: datetime) -> datetime:
     """Until when PanDA cannot have given the job up: its watchers count from the last report that it took.
 
@@ -158,6 +163,7 @@ def _write(
     changes = {**dict.fromkeys(specs, starting), **others}
     settled = books.settle(session, changes, now)
     written = settled.written
+    fence = fence_for(queue, settings.app.validation)
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
@@ -165,6 +171,7 @@ def _write(
             sealed=specs[row].sealed,
             share=row.queue,
             vouched_until=vouched(row, settings.app.panda, now),
+            fence=fence,
         )
         for row in written
         if row in specs

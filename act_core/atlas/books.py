@@ -37,6 +37,7 @@ WRITABLE = frozenset(
         "checks",
         "check_due_at",
         "report",
+        "sent_at",
         "error",
         "ended_as",
         "cause",
@@ -71,6 +72,7 @@ class Booked:
     error: str | None
     created: datetime | None = None  # when PanDA handed it out
     state_since: datetime | None = None
+    sent_at: datetime | None = None  # its final report was sent for the first time
     outputs: str | None = None
     report: str | None = None
     job: str = "{}"
@@ -137,12 +139,15 @@ def with_reports(session: Session, rows: Sequence[Booked], wanted: Collection[in
     return [replace(row, report=reports[row.id]) if row.id in reports else row for row in known]
 
 
-def by_app_job_ids(session: Session, server: str, ids: Collection[str]) -> dict[str, Booked]:
+def by_app_job_ids(
+    session: Session, server: str, ids: Collection[str], texts: Sequence[LongText] = ()
+) -> dict[str, Booked]:
     """The rows of these jobs, by what the engine calls them."""
     found: dict[str, Booked] = {}
     wanted = panda_ids(ids)
     for chunk in chunks({panda for panda, _ in wanted}):
-        rows = picked(session, PandaRow.server == server, PandaRow.panda_id.in_(chunk), limit=10 * len(chunk))
+        these = (PandaRow.server == server, PandaRow.panda_id.in_(chunk))
+        rows = picked(session, *these, limit=10 * len(chunk), texts=texts)
         found |= {row.app_job_id: row for row in rows if (row.panda_id, row.attempt_nr) in wanted}
     return found
 
@@ -170,7 +175,8 @@ def settle(session: Session, changes: Mapping[Booked, Change], now: datetime) ->
     """Write what has not changed since it was picked. Raises ValueError for a column that nobody may write."""
     settled = Settled(illegal=[row for row, change in changes.items() if not _legal(row, change)])
     for row in settled.illegal:
-        logger.error("PanDA job %d: illegal move %s → %s", row.panda_id, row.state, changes[row].to)
+        frozen = ", with another report than the one that was sent" if row.sent_at else ""
+        logger.error("PanDA job %d: illegal move %s → %s%s", row.panda_id, row.state, changes[row].to, frozen)
     for change in changes.values():
         if strange := set(change.columns) - WRITABLE:
             raise ValueError(f"a change may not write {sorted(strange)}")
@@ -192,6 +198,8 @@ def settle(session: Session, changes: Mapping[Booked, Change], now: datetime) ->
 
 
 def _legal(row: Booked, change: Change) -> bool:
+    if row.sent_at is not None and {"report", "sent_at"} & change.columns.keys():
+        return False  # PanDA may have it: never another one
     return change.to is None or change.to is row.state or change.to in PANDA_LIFE[row.state]
 
 

@@ -41,6 +41,8 @@ class Ended:
     ended: datetime | None = None
     wall_s: int | None = None
     cpu_s: int | None = None  # summed over the cores
+    memory_kb: int | None = None  # the most that it used, by the CE
+    exit_code: int | None = None  # of the payload's script, by the CE
     error: str | None = None
     code: int | None = None
     log_url: str | None = None
@@ -132,7 +134,7 @@ def _said(job: Ended, heartbeat: Heartbeat | None) -> dict[str, Value]:
         return _killed(job)
     if heartbeat is None:
         return _without_pilot(job)
-    fields = dict(heartbeat.fields)
+    fields = _measured(job, heartbeat.fields) | dict(heartbeat.fields)
     if job.outcome == "failed" or not heartbeat.finished:
         fields |= _failure(job, fields)
     for why, names in (("too long for the tower", heartbeat.too_long), ("no value for PanDA", heartbeat.dropped)):
@@ -148,7 +150,8 @@ def _killed(job: Ended) -> dict[str, Value]:
 def _without_pilot(job: Ended) -> dict[str, Value]:
     """All that can be said of a job that left no report."""
     error = job.error or NO_WORD
-    fields: dict[str, Value] = {"pilot_error_code": job.code or code_for(error), "pilot_error_diag": error}
+    code = job.code or code_for(error)
+    fields: dict[str, Value] = {"pilot_error_code": code, "pilot_error_diag": _with_exit(error, job.exit_code)}
     if job.pilot_log:
         fields["pilot_log"] = job.pilot_log
     return fields | _usage(job)
@@ -163,6 +166,19 @@ def _failure(job: Ended, said: Mapping[str, Value]) -> dict[str, Value]:
     return {"pilot_error_code": job.code or code_for(error), "pilot_error_diag": error}
 
 
+def _with_exit(error: str, exit_code: int | None) -> str:
+    """The CE's words, with the exit code where it says more than nothing and they do not."""
+    if not exit_code or re.search(rf"(?<!\d){exit_code}(?!\d)", error):
+        return error
+    note = f"exit code {exit_code}"
+    return f"{error[: _DIAG - len(note) - 2]}; {note}"
+
+
+def _measured(job: Ended, said: Mapping[str, Value]) -> dict[str, Value]:
+    """What the CE measured, where the pilot says nothing of its CPU time."""
+    return {} if "cpu_consumption_time" in said else _usage(job)
+
+
 def _with_note(said: Value | None, why: str, left_out: Sequence[str]) -> str:
     """What is told of the end, and what was left out of the report; the note has its place in PanDA's column."""
     note = f"[{why}, left out: {', '.join(left_out)}]"[:_DIAG]
@@ -173,6 +189,8 @@ def _usage(job: Ended) -> dict[str, Value]:
     fields: dict[str, Value] = {"cpu_consumption_unit": "s", "cpu_conversion_factor": 1.0}
     if job.cpu_s is not None and fits("cpu_consumption_time", job.cpu_s):
         fields["cpu_consumption_time"] = job.cpu_s
+    if job.memory_kb is not None and job.memory_kb > 0:
+        fields["max_rss"] = job.memory_kb
     if wall := _wall(job):
         fields["pilot_timing"] = f"0|0|{wall}|0|0|0"
     return fields

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -51,7 +52,7 @@ def due_rows(session: Session, server: str, now: datetime) -> list[Booked]:
 
 def update_for(row: Booked, settings: Panda) -> Update:
     """The report that is due: the final one as it was written, or a heartbeat."""
-    if row.state is PandaState.TOREPORT and row.report:
+    if final(row) and row.report:
         return Update.model_validate_json(row.report)
     return Update(
         job_id=row.panda_id,
@@ -64,6 +65,21 @@ def update_for(row: Booked, settings: Panda) -> Update:
         job_metrics=f"coreCount={row.cores}",
         start_time=as_text(row.started_at) if row.wanted != "starting" else None,
     )
+
+
+def final(row: Booked) -> bool:
+    return row.state is PandaState.TOREPORT and row.report is not None
+
+
+def freeze(session: Session, rows: Sequence[Booked], now: datetime) -> list[Booked]:
+    """Final reports that go out for the first time are marked before that: their texts are never others again.
+
+    The rows as they stand then, without those that have changed since they were picked.
+    """
+    new = {row: Change(None, {"sent_at": now}) for row in rows if final(row) and row.sent_at is None}
+    marked = set(books.settle(session, new, now).written)
+    stand = [replace(row, version=row.version + 1, sent_at=now) if row in marked else row for row in rows]
+    return [one for row, one in zip(rows, stand, strict=True) if row in marked or row not in new]
 
 
 def spread(beat: timedelta, panda_id: int) -> timedelta:
@@ -121,6 +137,8 @@ async def heartbeat(rt: Runtime, server: str) -> Counts:
     found = await rt.read(due_rows, server, now)
     # of two attempts of one PanDA job the older one is told first: answers are matched by PandaID
     rows = list({row.panda_id: row for row in reversed(found)}.values())
+    if any(final(row) and row.sent_at is None for row in rows):
+        rows = await rt.write(freeze, rows, now)
     if not rows:
         return Counts()
     settings = rt.settings.app.panda

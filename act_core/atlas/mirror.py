@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,15 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books, joblog, workers
+from act_core.atlas import books, clearing, joblog, workers
 from act_core.atlas.books import PILOT, Booked, Change
+from act_core.atlas.clearing import Leftovers
 from act_core.atlas.final import Ended, final_update, gave_up
 from act_core.atlas.instance import server_of
 from act_core.atlas.logplaces import log_url
+from act_core.atlas.outputs import own
 from act_core.atlas.pilot_word import LARGEST, Heartbeat, parse_heartbeat
+from act_core.atlas.telling import telling_lines
 from act_core.atlas.translate import HEARTBEAT
 from act_core.db import claims, wishes
 from act_core.db.attempts import Attempt
@@ -48,6 +51,7 @@ class Home:
 
     heartbeat: Heartbeat | None = None
     trouble: str | None = None
+    log: str | None = None  # the telling lines of its logs, where the pilot says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Heard:
 
     change: Change | None = None
     wish: Request | None = None
+    left: Leftovers | None = None  # what is cleared away before the attempt's successor may be sent
 
 
 def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, now: datetime) -> Heard:
@@ -63,16 +68,30 @@ def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, no
     state = CeState(attempt.state)
     clean = Request.CLEAN if state in FINAL and attempt.ce_clean_at is None else None
     if attempt.superseded_by:
-        return Heard()
+        return Heard(left=_leftovers(attempt, row, home, settings))
+    if row is not None and row.state is PandaState.TOVALIDATE:
+        return Heard()  # the verdict decides whether it is cleaned, or runs anew
     if row is None or row.state in PANDA_FINAL or row.state in _SAID:
         return Heard(wish=Request.CLEAN if state is CeState.FAILED else clean)
     if attempt.request in _ONCE_MORE and row.state is not PandaState.TOKILL:
         return Heard()  # the end of that wish, granted or not, is news again
     if state in FINAL:
-        return Heard(_ended(attempt, state, row, home, settings, now), clean)
+        change = _ended(attempt, state, row, home, settings, now)
+        return Heard(change, None if change.to is PandaState.TOVALIDATE else clean)
     if row.state is PandaState.TOKILL:
         return Heard(wish=Request.FETCH if state is CeState.FAILED else None)
     return Heard(_moving(attempt, state, row, now), Request.FETCH if state is CeState.FAILED else None)
+
+
+def _leftovers(attempt: CeJob, row: Booked | None, home: Home, settings: Settings) -> Leftovers | None:
+    """What a dead attempt may have left where its successor will write. None: no successor waits for that."""
+    if not attempt.fence_s or not attempt.remote_id:
+        return None
+    if settings.app.validation.delete == "off" or row is None or home.heartbeat is None:
+        return Leftovers()
+    if row.state in PANDA_FINAL | _SAID | {PandaState.TOKILL} or row.reporter == PILOT:
+        return Leftovers()
+    return Leftovers(row, tuple(own(json.loads(row.job), home.heartbeat.outputs)))
 
 
 def _moving(attempt: CeJob, state: CeState, row: Booked, now: datetime) -> Change | None:
@@ -84,7 +103,9 @@ def _moving(attempt: CeJob, state: CeState, row: Booked, now: datetime) -> Chang
         return Change(None, {"ce": attempt.ce})
     if state is CeState.RUNNING and row.state in (PandaState.STARTING, PandaState.RUNNING):
         started = row.started_at or attempt.started_at or now
-        columns = {"wanted": "running", "node": attempt.node, "started_at": started, "ce": attempt.ce}
+        # PanDA has no way back from `transferring` (panda.md 3.4): of a job that runs anew it hears no more of that
+        wanted = "running" if row.wanted != "transferring" else row.wanted
+        columns = {"wanted": wanted, "node": attempt.node, "started_at": started, "ce": attempt.ce}
         return Change(PandaState.RUNNING, columns | {"heartbeat_due_at": None if row.reporter == PILOT else now})
     if state in _OVER and row.state in (PandaState.STARTING, PandaState.RUNNING):
         silent = {"heartbeat_due_at": None} if row.reporter == PILOT else {}
@@ -110,7 +131,10 @@ def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Se
         ended=attempt.ended_at,
         wall_s=attempt.wall_s,
         cpu_s=attempt.cpu_s,
+        memory_kb=attempt.memory_kb,
+        exit_code=attempt.exit_code,
         error=None if good else error,
+        pilot_log=home.log,
         log_url=_log_url(settings, attempt, row),
     )
     report = final_update(ended, home.heartbeat, settings.app.panda.schedulerid).model_dump_json(exclude_none=True)
@@ -167,6 +191,9 @@ async def on_news(rt: Runtime, rows: Sequence[Attempt]) -> Counts:
     """Attempts moved: tell their PanDA jobs, as many in one transaction as it can hold."""
     jobs = await rt.read(_full, [attempt.id for attempt in rows])
     booked = await rt.read(books.by_app_job_ids, server_of(rt), [job.app_job_id for job in jobs.values()])
+    dead = [job.app_job_id for job in jobs.values() if job.superseded_by and job.fence_s]
+    if dead:
+        booked |= await rt.read(books.by_app_job_ids, server_of(rt), dead, ("job",))
     counts, left = Counts(), [attempt for attempt in rows if attempt.id in jobs]
     while left:
         now = rt.now()
@@ -224,7 +251,11 @@ def _home(settings: Settings, job: CeJob, row: Booked | None) -> Home:
         return Home()
     directory = result_dir(settings, job.app, job.app_job_id, job.attempt, job.created)
     joblog.publish(settings, row, directory)
-    return Home() if row.reporter == PILOT else read_home(directory, row.panda_id)
+    home = Home() if row.reporter == PILOT else read_home(directory, row.panda_id)
+    if home.heartbeat is not None or job.superseded_by:
+        return home
+    where = f"CE job {job.remote_id} at {job.ce}" if job.remote_id else ""
+    return replace(home, log=telling_lines(directory, where))
 
 
 def _write(
@@ -240,6 +271,7 @@ def _write(
     books.lock(session, rows_of)
     workers.moved(session, {row.id for row in rows_of}, now)
     fresh = _unchanged(session, {job_id: jobs[job_id] for job_id in news})
+    clearing.enter(session, {jobs[i]: left for i in sorted(fresh) if (left := news[i].left)}, now)
     changes = {booked[jobs[i].app_job_id]: change for i in fresh if (change := news[i].change)}
     settled = books.settle(session, changes, now)
     stale = set(changes) - set(settled.written) - set(settled.illegal)  # a heartbeat came between

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -31,6 +31,7 @@ class NewJob:
     share: str = ""
     submit_before: datetime | None = None  # cancelled instead of sent from then on
     vouched_until: datetime | None = None  # held from then on, until its application vouches for it again
+    fence: timedelta | None = None  # what follows an attempt of it waits so long, at most, for its application
     sealed: bytes | None = None  # the texts of its sealed inputs, by name, as JSON, encrypted
 
 
@@ -73,6 +74,7 @@ def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: date
             "state_since": now,
             "submit_before": job.submit_before,
             "vouched_until": job.vouched_until,
+            "fence_s": None if job.fence is None else int(job.fence.total_seconds()),
             "priority": job.spec.priority,
             "share": job.share,
             "cores_asked": job.spec.cores,

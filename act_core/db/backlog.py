@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from act_core.db import fences
 from act_core.db.bulk import chunks
 from act_core.db.models import CeJob, PlacementCe
 from act_core.states import CeState
@@ -140,6 +141,7 @@ def _line(
         or_(job.due_at.is_(None), job.due_at <= now),
         job.request.is_(None),
         or_(job.vouched_until.is_(None), job.vouched_until > now),
+        fences.passed(job, now),
         or_(job.id % n == mine, job.state_since <= now - spread),
         which(job),
     )

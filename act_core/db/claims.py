@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from act_core.db.attempts import AnyRow, Attempt, new_key, tower_of
 from act_core.db.bulk import chunks, update_rows
+from act_core.db.fences import fence_of
 from act_core.db.models import BATCH_ID_LENGTH, ERROR_LENGTH, NODE_LENGTH, CeJob, CeJobEvent
 from act_core.decisions import WRITABLE, Decision, Move
 from act_core.states import LIFE, STRENGTH, CeState, Request
@@ -140,6 +141,7 @@ _INHERITED = (
     "description_id",
     "submit_before",
     "vouched_until",
+    "fence_s",
 )
 
 
@@ -185,6 +187,7 @@ def _succeed(
                 "submission_key": key,
                 "tries": changes[heir].get("tries", 0),
                 "due_at": changes[heir].get("due_at"),
+                "fenced_until": fence_of(old[heir.id].fence_s, heir.remote_id, now),
                 "state": CeState.TOSUBMIT.value,
                 "state_since": now,
                 "created": now,

@@ -50,6 +50,12 @@ def note(session: Session, lines: Collection[Line], now: datetime) -> int:
     return written
 
 
+def append(session: Session, lines: Collection[Line], now: datetime) -> None:
+    """Write lines of what has happened: each of them, and nothing holds after them."""
+    if lines:
+        session.execute(insert(LedgerLine), [_row(line) | {"at": now} for line in lines])
+
+
 def correct(session: Session, lines: Collection[Line]) -> None:
     """Give the lines that hold other facts, where their reason is the same: nothing new for the ledger."""
     newest = {line.subject: line for line in lines}
@@ -66,24 +72,18 @@ def _standing(session: Session, subjects: Sequence[Subject]) -> dict[Subject, St
 
 
 def _write(session: Session, changed: Sequence[Line], held: Mapping[Subject, str], now: datetime) -> None:
-    rows = [
-        {
-            "topic": line.topic.value,
-            "ce": line.ce,
-            "share": line.share,
-            "job_id": line.job_id,
-            "code": line.code,
-            "n": line.n,
-            "facts": dict(line.facts),
-        }
-        for line in changed
-    ]
+    rows = [_row(line) for line in changed]
     session.execute(insert(LedgerLine), [row | {"at": now} for row in rows])
     if gone := [line.subject for line in changed if line.subject in held]:
         columns = (Standing.topic, Standing.ce, Standing.share, Standing.job_id)
         session.execute(delete(Standing).where(tuple_(*columns).in_(gone)).execution_options(synchronize_session=False))
     if new := [row | {"since": now} for row in rows if row["code"]]:
         session.execute(insert(Standing), new)
+
+
+def _row(line: Line) -> dict[str, Any]:
+    names = ("ce", "share", "job_id", "code", "n")
+    return {name: getattr(line, name) for name in names} | {"topic": line.topic.value, "facts": dict(line.facts)}
 
 
 def standing(session: Session, *, ces: Collection[str] = (), job_ids: Collection[int] = ()) -> list[Standing]:

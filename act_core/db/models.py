@@ -148,6 +148,8 @@ class AttemptColumns:
     reruns: Mapped[int] = mapped_column(SmallInteger, default=0)
     submit_before: Mapped[datetime | None]
     vouched_until: Mapped[datetime | None]  # held from then on, until its application vouches for it again
+    fence_s: Mapped[int | None]  # what follows it waits so long, at most, for its application to clear up
+    fenced_until: Mapped[datetime | None]  # not sent before, unless its application lifts the fence
     ce_clean_at: Mapped[datetime | None]
     superseded_by: Mapped[str | None] = mapped_column(String(64))  # the successor's submission key
     released_at: Mapped[datetime | None]  # its application needs the row no longer

@@ -41,6 +41,7 @@ class PandaColumns:
     checks: Mapped[int] = mapped_column(Integer, default=0)  # rounds of validation without a verdict
     check_due_at: Mapped[datetime | None]
     report: Mapped[str | None] = mapped_column(LongText)  # the final update, until PanDA has accepted it
+    sent_at: Mapped[datetime | None]  # the report was sent for the first time: it is never another one again
     error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
     worker_due_at: Mapped[datetime | None]  # PanDA may have to be told of its attempts, as harvester workers
     worker_id: Mapped[int | None] = mapped_column(BigId)  # the newest attempt that PanDA was told of
@@ -69,6 +70,22 @@ class PandaRow(PandaColumns, Base):
 class PandaArchive(PandaColumns, Base):
     __tablename__ = "panda_jobs_archive"
     __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), Index(None, "server", "state_since"), BYTES)
+
+
+class Clearing(Base):
+    """Outputs of a dead attempt that are in the way of the next one, which waits behind its fence."""
+
+    __tablename__ = "output_clearings"
+    __table_args__ = (Index(None, "server", "due_at"), BYTES)
+    next_key: Mapped[str] = mapped_column(String(64), primary_key=True)  # submission key of the next attempt
+    job_id: Mapped[int] = mapped_column(BigId)  # the dead attempt
+    server: Mapped[str] = mapped_column(String(128))
+    panda_id: Mapped[int] = mapped_column(BigId)
+    attempt_nr: Mapped[int]
+    queue: Mapped[str] = mapped_column(String(128))
+    files: Mapped[str] = mapped_column(LongText)  # its own list, as JSON
+    due_at: Mapped[datetime]
+    created: Mapped[datetime]
 
 
 class PandaAsk(Base):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from act_core.db.models import AttemptColumns, CeJobEvent
+from act_core.db.panda_story import PandaStory
 from act_core.db.policy_models import Orphan, Standing
 from act_core.monitor.explain import Draft
 from act_core.monitor.explain_ces import Look, line_of, parts
@@ -33,6 +34,7 @@ class Case:
     earlier: tuple[AttemptColumns, ...] = ()
     outputs: Path | None = None
     orphan: Orphan | None = None  # it is on its CE although it is over
+    panda: PandaStory | None = None  # where it is a PanDA job
 
     @property
     def state(self) -> CeState:

@@ -7,6 +7,7 @@ from act_core.monitor.explain import Answer, Draft
 from act_core.monitor.explain_case import Case, ce_away, held_by_rule, not_before
 from act_core.monitor.explain_ces import line_of, loses, obstacles
 from act_core.monitor.explain_over import over
+from act_core.monitor.explain_panda import fenced, panda
 from act_core.monitor.times import moment, span
 from act_core.states import LIVING, PUBLISHED, CeState, Request
 
@@ -24,6 +25,7 @@ def explain_job(case: Case, now: datetime) -> Answer:
         draft.say(why=f"Attempt {case.asked} is over; attempt {job.attempt} took its place, and is told of here.")
     TELLERS[case.state](case, draft, now)
     _wish(case, draft, now)
+    panda(case, draft, now)
     draft.add(line_of(one, now) for one in case.standing)
     for one in case.earlier[-2:]:
         draft.say(
@@ -65,6 +67,8 @@ def _waits(case: Case, draft: Draft, now: datetime) -> None:
         draft.say(why=f"{job.app} vouched for it until {moment(job.vouched_until, now)}, and not since: it is held.")
         draft.say(next=f"It is sent once {job.app} hears that it is still wanted, and cancelled if it is not.")
         draft.say(do="`act sweep heartbeat` asks at once, and says what is wrong.")
+        return
+    if fenced(case, draft, now):
         return
     free = _candidates(case, draft, now)
     if job.submit_before:

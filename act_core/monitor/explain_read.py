@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from act_core.credentials.places import proxy_of, token_of
-from act_core.db import brakes, explaining, ledger, listing
+from act_core.db import brakes, explaining, ledger, listing, panda_story
 from act_core.db.listing import Filter
 from act_core.db.models import AttemptColumns, Ce
+from act_core.db.panda_story import PandaStory
 from act_core.db.policy_models import BrakeRow
 from act_core.engine.fetch import result_dir
 from act_core.errors import ConfigError
@@ -19,6 +20,7 @@ from act_core.runtime import site_of
 from act_core.settings.model import Settings, Site
 from act_core.states import CeState
 
+ATLAS = "atlas"
 _MOST = 1000  # attempts of one job
 
 
@@ -92,8 +94,18 @@ def read_job(session: Session, settings: Settings, one: str, back_ends: Collecti
         events=tuple(listing.events(session, [newest.id])),
         earlier=tuple(attempts[:-1]),
         outputs=here if here.exists() else None,
+        panda=_panda(session, settings, newest, [row.id for row in attempts[:-1]]),
         orphan=explaining.orphan(session, [one for one in (newest.submission_key, newest.remote_id) if one]),
     )
+
+
+def _panda(session: Session, settings: Settings, job: AttemptColumns, earlier: Sequence[int]) -> PandaStory | None:
+    """Of a job of the ATLAS application, or of an instance of it."""
+    if job.app != ATLAS and job.app not in settings.app.instances:
+        return None
+    held = settings if job.app == ATLAS else settings.seen_by(job.app)
+    server = held.app.panda.server.removeprefix("https://").rstrip("/")
+    return panda_story.story(session, server, job.app_job_id, earlier)
 
 
 def _by_id(session: Session, wanted: Filter, limit: int) -> list[tuple[AttemptColumns, bool]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from act_core.settings.quantities import FilePath, Seconds
 from act_core.settings.section import Section
@@ -149,7 +149,25 @@ class Validation(Section):
     tokenfile: FilePath | None = None  # a bearer token beside the proxy, for https
     tokenhosts: tuple[str, ...] = ()  # hosts that may see it; `.example.org`: all below
     filedirs: tuple[FilePath, ...] = ()  # file:// is looked at below these directories, and nowhere else
-    tries: int = Field(default=10, ge=1)  # rounds with an unreachable storage before the job fails
+    on_missing: Literal["retry", "rerun", "fail"] = "rerun"  # an output is not there
+    on_different: Literal["retry", "rerun", "fail"] = "rerun"  # …of another size or checksum
+    on_unverifiable: Literal["accept", "retry", "rerun", "fail"] = "accept"  # storage cannot tell
+    on_unreachable: Literal["retry", "rerun", "fail"] = "retry"  # no answer, or our credential is refused
+    tries: int = Field(default=10, ge=1)  # times that storage is asked in vain before `retry` fails the job
+    patience: Seconds = timedelta(hours=24)  # …and after so long it fails, whether storage was asked or not
+    delete: Literal["off", "dry-run", "on"] = "dry-run"  # a dead attempt's outputs, before the next one is sent
+    fence: Seconds = timedelta(minutes=15)  # so long, at most, the next attempt waits for that
+
+    @property
+    def longest(self) -> timedelta:
+        """One file takes no longer."""
+        return min(self.timeout, self.deadline)
+
+    @model_validator(mode="after")
+    def _time_to_delete(self) -> "Validation":
+        if self.delete == "on" and self.fence < self.longest + timedelta(minutes=2):
+            raise ValueError("`fence` is at least two minutes longer than `timeout`, or nothing could be deleted")
+        return self
 
 
 class Books(Section):

@@ -1,6 +1,6 @@
 """What is asked of grid storage and what it may answer: values, and the protocol of a back end. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -98,12 +98,16 @@ class Place:
     path: str
 
 
+# Asked immediately before a file is deleted: why it may not be (any more), or nothing.
+Permit = Callable[[], Awaitable[str]]
+
+
 class Backend(Protocol):
     """One way to storage. Raises Unreachable for what should be asked again, CredentialError for our own credential."""
 
     async def look(self, place: Place, file: Wanted) -> Verdict: ...
 
-    async def delete(self, place: Place) -> Removal: ...
+    async def delete(self, place: Place, permit: Permit) -> Removal: ...
 
     async def close(self) -> None: ...
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
-from act_core.storage.base import Fate, Found, Outcome, Place, Removal, Unreachable, Verdict, Wanted
+from act_core.storage.base import Fate, Found, Outcome, Permit, Place, Removal, Unreachable, Verdict, Wanted
 from act_core.storage.compare import compare
 
 T = TypeVar("T")
@@ -37,7 +37,9 @@ class Disk:
     async def look(self, place: Place, file: Wanted) -> Verdict:
         return await self._in_thread(lambda stop: self._look(place, file, stop))
 
-    async def delete(self, place: Place) -> Removal:
+    async def delete(self, place: Place, permit: Permit) -> Removal:
+        if why := await permit():
+            return Removal(Fate.REFUSED, why, asked=False)
         return await self._in_thread(lambda _: self._delete(place))
 
     async def close(self) -> None:

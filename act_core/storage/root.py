@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from act_core.storage import root_dialect
-from act_core.storage.base import Fate, Outcome, Place, Removal, Unreachable, Verdict, Wanted
+from act_core.storage.base import Fate, Outcome, Permit, Place, Removal, Unreachable, Verdict, Wanted
 from act_core.storage.compare import compare, kinds_of
 from act_core.storage.root_pipe import Pipe
 
@@ -52,12 +52,14 @@ class Root:
                 break
         return last
 
-    async def delete(self, place: Place) -> Removal:
+    async def delete(self, place: Place, permit: Permit) -> Removal:
         """A file, after a look whether it is one: servers take empty directories away, too."""
         said = await self._call("stat", place)
         if "is" in said:
             if said["is"]["flags"] & (DIRECTORY | OTHER):
                 return Removal(Fate.REFUSED, "it is not a file")
+            if why := await permit():
+                return Removal(Fate.REFUSED, why, asked=False)
             said = await self._call("remove", place)
         if "is" in said:
             return Removal(Fate.DELETED)

@@ -52,14 +52,17 @@ class Storage:
         async for said in self._round({file: file.url for file in files}, look, away, cannot):
             yield said
 
-    async def delete(self, urls: Collection[str]) -> Mapping[str, Removal]:
+    async def delete(
+        self, urls: Collection[str], permit: Callable[[str], Awaitable[str]] | None = None
+    ) -> Mapping[str, Removal]:
         """What became of each file. A directory is never deleted. Raises CredentialError when ours cannot be used.
 
-        Whoever calls has made sure that these are ours to delete.
+        Whoever calls has made sure that these are ours to delete. `permit`: asked for each address immediately before
+        it is deleted, and answers why it may not be any more; an empty text permits it.
         """
 
-        async def remove(backend: Backend, place: Place, _: str) -> Removal:
-            return await backend.delete(place)
+        async def remove(backend: Backend, place: Place, url: str) -> Removal:
+            return await backend.delete(place, partial(permit or _granted, url))
 
         refused, away = partial(Removal, Fate.REFUSED), partial(Removal, Fate.UNREACHABLE)
         return {url: said async for url, said in self._round({url: url for url in urls}, remove, away, refused)}
@@ -106,6 +109,10 @@ class Storage:
                 self._hosts = {at: host for at, host in self._hosts.items() if not host.forgettable()}
             self._hosts[where] = Host(place.host, self._limits, self._clock)
         return self._hosts[where]
+
+
+async def _granted(_: str) -> str:
+    return ""
 
 
 def _mixed(errands: list[Errand[V]]) -> list[Errand[V]]:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import aiohttp
 from yarl import URL
 
-from act_core.storage.base import Fate, Outcome, Place, Removal, Unreachable, Verdict, Wanted, place_of
+from act_core.storage.base import Fate, Outcome, Permit, Place, Removal, Unreachable, Verdict, Wanted, place_of
 from act_core.storage.compare import kinds_of
 from act_core.storage.webdav_dialect import REDIRECTS, judge, not_a_file, removed
 
@@ -71,7 +71,7 @@ class Webdav:
             raise Unreachable(verdict.words)
         return verdict
 
-    async def delete(self, place: Place) -> Removal:
+    async def delete(self, place: Place, permit: Permit) -> Removal:
         """A file, after a look whether it is one."""
         if _names_directory(place):
             return Removal(Fate.REFUSED, "the address is that of a directory")
@@ -79,8 +79,9 @@ class Webdav:
             asked = {"Depth": "0", "Content-Type": "application/xml"}
             answer = await self._ask("PROPFIND", place, asked, _DEPTH_0)
             removal = not_a_file(answer.status, answer.body)
-            if removal is None:
-                removal = removed((await self._ask("DELETE", place, {})).status)
+            if removal is None and (why := await permit()):
+                removal = Removal(Fate.REFUSED, why, asked=False)
+            removal = removal or removed((await self._ask("DELETE", place, {})).status)
         except (_Elsewhere, _NotUs) as err:
             return Removal(Fate.REFUSED, str(err))
         if removal.fate is Fate.UNREACHABLE:

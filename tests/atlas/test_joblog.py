@@ -61,7 +61,7 @@ async def test_a_failed_job_has_its_logs_and_its_story(logged: House) -> None:
     text = found[f"{where}.story"]
     for words in (f"PanDA job {number}", "queue TEST (managed)", "donefailed at here", "wn7", "exit code        9"):
         assert words in text
-    assert "failed; pilot error 1212: out of memory; token=***, until PanDA takes it" in text
+    assert "failed; pilot error 1212: out of memory; token=***; exit code 9, until PanDA takes it" in text
     assert "hush" not in text
 
 

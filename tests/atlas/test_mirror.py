@@ -72,7 +72,9 @@ def test_a_job_stays_where_it_is(state: CeState, row: PandaState | None) -> None
         (C.FAILED, P.TOKILL, {}, Request.FETCH),
         (C.FAILED, None, {}, Request.CLEAN),
         (C.FAILED, P.CLOSED, {}, Request.CLEAN),
-        (C.DONE, P.RUNNING, {}, Request.CLEAN),
+        (C.DONE, P.RUNNING, {}, None),  # the verdict on its outputs decides
+        (C.DONE, P.TOVALIDATE, {}, None),
+        (C.DONEFAILED, P.RUNNING, {}, Request.CLEAN),
         (C.DONE, P.CLOSED, {}, Request.CLEAN),
         (C.LOST, None, {}, Request.CLEAN),
         (C.DONE, P.CLOSED, {"ce_clean_at": NOW}, None),
@@ -153,7 +155,7 @@ async def test_panda_hears_at_once_that_a_job_runs(queue: House) -> None:
     assert (row.state, row.wanted, row.told, row.node) == (P.RUNNING.value, "running", "running", "wn7")
 
 
-async def test_a_good_end_leads_to_validation_and_leaves_nothing_on_the_ce(queue: House) -> None:
+async def test_a_good_end_leads_to_validation_and_then_leaves_nothing_on_the_ce(queue: House) -> None:
     (number,) = await queue.bound(outputs=2)
     await queue.ended(number)
     row, done = await queue.row(number), await queue.attempt(number)
@@ -162,7 +164,9 @@ async def test_a_good_end_leads_to_validation_and_leaves_nothing_on_the_ce(queue
     assert {one["url"] for one in json.loads(str(row.outputs))} == set(queue.urls(produced).values())
     assert json.loads(str(row.report))["job_status"] == "finished"
     assert row.check_due_at is not None
-    assert (done.request, done.news) == (Request.CLEAN.value, False)
+    assert (done.request, done.news) == (None, False)
+    await queue.run("fetch-validate")
+    assert (await queue.attempt(number)).request == Request.CLEAN.value
 
 
 async def test_a_failed_payload_is_told_in_the_pilots_words(queue: House) -> None:
@@ -212,7 +216,7 @@ async def test_news_outlive_a_process_that_dies_over_them(queue: House, moment: 
     assert ((await queue.row(number)).state, found.news, found.request) == (P.STARTING.value, True, None)
     await queue.tower.news()
     found = await queue.attempt(number)
-    assert ((await queue.row(number)).state, found.news, found.request) == (P.TOVALIDATE.value, False, "clean")
+    assert ((await queue.row(number)).state, found.news, found.request) == (P.TOVALIDATE.value, False, None)
 
 
 async def test_later_news_do_not_change_a_report(queue: House) -> None:
@@ -266,3 +270,18 @@ async def test_logs_are_published_for_people(queue: House) -> None:
     assert (published / f"{number}.log").read_bytes() == b"the CE says"
     report = json.loads(str((await queue.row(number)).report))
     assert report["pilot_id"].partition("|")[0] == f"https://logs.example/act/{day}/{number}.out"
+
+
+async def test_a_job_that_died_without_a_word_is_told_of_by_its_ces_logs(queue: House) -> None:
+    (number,) = await queue.bound()
+    await queue.came_home(number, {"pilot.out": b"all well\nERROR: killed\n", "gmlog/errors": b"Job exceeded memory\n"})
+    usage = {"exit_code": 137, "wall_s": 60, "cpu_s": 40, "memory_kb": 5000, "node": "wn3"}
+    await queue.moved(number, "donefailed", ce=CE, remote_id="df1", error="LRMS error", **usage)
+    await queue.tower.news()
+    await queue.run("heartbeat")
+    told = queue.book(number).columns
+    assert told["pilotErrorDiag"] == "LRMS error; exit code 137"
+    report = json.loads(str((await queue.row(number)).report))
+    assert report["pilot_log"] == "CE job df1 at here\nJob exceeded memory\nERROR: killed"
+    assert (told["cpuConsumptionTime"], told["maxRSS"], told["modificationHost"]) == (40, 5000, "wn3")
+    assert told["pilotTiming"] == "0|0|60|0|0|0"

@@ -81,7 +81,7 @@ async def test_outputs_on_several_kinds_of_storage_are_one_job(queue: House, tmp
     await queue.ended(number)
     row = await queue.row(number)
     listed = json.loads(str(row.outputs))
-    local = {"url": (tmp_path / "out").as_uri(), "size": 7, "adler32": "0bcb02fc"}
+    local = {"lfn": "out", "url": (tmp_path / "out").as_uri(), "size": 7, "adler32": "0bcb02fc"}
     await queue.change(number, outputs=json.dumps([*listed, local]))
     assert await queue.run("fetch-validate") == {"files match": 3, "validated": 1}
 

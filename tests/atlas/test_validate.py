@@ -9,10 +9,11 @@ import pytest
 
 from act_core.atlas import validate
 from act_core.atlas.final import STAGE_OUT_FAILED
-from act_core.atlas.validate import after_check, wanted_of
+from act_core.atlas.outputs import Judged
+from act_core.atlas.validate import after_check
+from act_core.settings.app_model import Validation
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
-from act_core.storage.base import Outcome, Verdict
 from tests.atlas.house import BOOKED, House
 
 P = PandaState
@@ -66,6 +67,7 @@ async def test_good_outputs_make_a_finished_job(queue: House) -> None:
     ("spoil", "words"), [(missing, "absent"), (shorter, "size is 999, not 1000"), (altered, "adler32 is")]
 )
 async def test_a_bad_output_fails_its_job_and_no_other(queue: House, spoil: object, words: str) -> None:
+    queue.configure(validation={"on_missing": "fail", "on_different": "fail"})
     bad, good = await ended(queue, 2)
     assert callable(spoil)
     spoil(queue, bad)
@@ -78,7 +80,7 @@ async def test_a_bad_output_fails_its_job_and_no_other(queue: House, spoil: obje
         "failed",
         STAGE_OUT_FAILED,
     )
-    assert output(queue, bad)[0] in report["pilot_error_diag"]
+    assert output(queue, bad)[0].rpartition("/")[2] in report["pilot_error_diag"]
     assert words in str(row.error)
     changed = {"job_status", "pilot_error_code", "pilot_error_diag"}
     assert {k: v for k, v in report.items() if k not in changed} == {
@@ -108,6 +110,31 @@ async def test_a_storage_that_is_away_is_asked_again_and_fails_no_job(queue: Hou
     assert (await queue.row(number)).error is None
     await queue.run("heartbeat")
     assert queue.book(number).status == "finished"
+
+
+async def test_a_storage_that_rests_uses_up_nobodys_tries(queue: House) -> None:
+    queue.configure(validation={"tries": 2, "failures": 1, "rest": timedelta(hours=1)})
+    (number,) = await ended(queue)
+    await queue.fault(queue.storage, Kind.DOWN)
+    assert await queue.run(VALIDATE) == {"files unreachable": 2}
+    for _ in range(5):
+        queue.later(minutes=2)
+        assert await queue.run(VALIDATE) == {"files unreachable": 2}
+        row = await queue.row(number)
+        assert (row.state, row.checks) == (P.TOVALIDATE.value, 1)
+        assert "it rests for" in str(row.error)
+    queue.later(hours=24)
+    assert (await queue.run(VALIDATE))["validated"] == 1
+    assert "could not be checked within 24 h" in str((await queue.row(number)).error)
+
+
+async def test_a_log_that_is_missing_is_a_missing_output(queue: House) -> None:
+    queue.configure(validation={"on_missing": "fail"})
+    (number,) = await ended(queue)
+    log = json.loads(str((await queue.row(number)).job))["logFile"]
+    queue.shelf.files.delete(urlsplit(queue.urls(queue.produced(number))[log]).path)
+    await queue.run(VALIDATE, "heartbeat")
+    assert f"{log}: absent" in str(queue.book(number).columns["pilotErrorDiag"])
 
 
 async def test_a_storage_that_stays_away_fails_the_job_in_the_end(queue: House) -> None:
@@ -151,32 +178,35 @@ async def test_a_job_that_is_killed_while_storage_is_asked_stays_killed(queue: H
     assert (await queue.row(number)).state == P.TOKILL.value
 
 
+RULES = Validation(tries=100, patience="1000 d")
+GOOD = '{"job_id": 7, "job_status": "finished"}'
+
+
 @pytest.mark.parametrize(
     ("checks", "pause"),
     [(0, 15), (1, 30), (2, 60), (7, 1920), (8, 3600), (98, 3600)],
 )
 def test_the_pauses_grow_up_to_an_hour(checks: int, pause: int) -> None:
-    files = json.dumps([{"url": "https://se/a", "size": 1, "adler32": "00000001"}])
-    row = replace(BOOKED, state=P.TOVALIDATE, outputs=files, checks=checks, report="{}")
-    change = after_check(row, dict.fromkeys(wanted_of(row), Verdict(Outcome.UNREACHABLE)), NOW, 100)
+    row = replace(BOOKED, state=P.TOVALIDATE, checks=checks, report=GOOD)
+    change = after_check(row, Judged("retry", "a: unreachable"), NOW, RULES)
     assert (change.to, change.columns["checks"]) == (None, checks + 1)
     assert change.columns["check_due_at"] == NOW + timedelta(seconds=pause)
 
 
-@pytest.mark.parametrize("outputs", [None, "[]", '[{"url": null, "size": 1, "adler32": null}]'])
-def test_a_job_without_files_that_can_be_asked_for_is_reported_as_it_is(outputs: str | None) -> None:
-    row = replace(BOOKED, state=P.TOVALIDATE, outputs=outputs, report="{}")
-    assert wanted_of(row) == []
-    change = after_check(row, {}, NOW, 10)
+def test_a_question_that_nobody_asked_uses_up_no_try_and_ends_with_the_patience() -> None:
+    rules = Validation(tries=3)
+    row = replace(BOOKED, state=P.TOVALIDATE, checks=2, report=GOOD, state_since=NOW)
+    unasked = Judged("retry", "a: unreachable: it rests", asked=False)
+    change = after_check(row, unasked, NOW + timedelta(hours=23), rules)
+    assert (change.to, change.columns.get("checks")) == (None, None)
+    change = after_check(row, unasked, NOW + timedelta(hours=25), rules)
     assert change.to is P.TOREPORT
-    assert "report" not in change.columns
+    assert "could not be checked within 24 h" in change.columns["error"]
 
 
-def test_one_bad_file_counts_more_than_one_that_cannot_be_asked_for() -> None:
-    files = [{"url": f"https://se/{name}", "size": 1, "adler32": "00000001"} for name in "ab"]
-    row = replace(
-        BOOKED, state=P.TOVALIDATE, outputs=json.dumps(files), report='{"job_id": 7, "job_status": "finished"}'
-    )
-    said = (Verdict(Outcome.UNREACHABLE), Verdict(Outcome.ABSENT, "no such file"))
-    change = after_check(row, dict(zip(wanted_of(row), said, strict=True)), NOW, 10)
-    assert (change.to, json.loads(change.columns["report"])["job_status"]) == (P.TOREPORT, "failed")
+def test_a_job_that_cannot_run_anew_fails_and_says_why() -> None:
+    row = replace(BOOKED, state=P.TOVALIDATE, report=GOOD)
+    assert after_check(row, Judged("rerun", "a: absent"), NOW, RULES).to is P.STARTING
+    change = after_check(row, Judged("rerun", "a: absent"), NOW, RULES, "no attempt is left")
+    assert change.to is P.TOREPORT
+    assert json.loads(change.columns["report"])["pilot_error_diag"].endswith("(no attempt is left): a: absent")

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from act_core.atlas.books import Change
 from act_core.atlas.mirror import Heard, Home, heard
 from act_core.ce import arc_dialect
 from act_core.ce.base import Gone, Refused, RemoteId, Seen
@@ -194,8 +193,8 @@ async def test_bug_07_answers_are_matched_by_id(house: House) -> None:
 def test_bug_09_a_late_end_does_not_reopen_a_job(row: PandaState, db_settings: Any, attempt: Make) -> None:
     late = CeJob(state=S.DONE.value, ce=CE, created=attempt(S.DONE).created)
     said = heard(late, replace(BOOKED, state=row), Home(), db_settings, attempt(S.DONE).created)
-    assert said == Heard(None, Request.CLEAN)
-    assert said.change != Change(PandaState.TOVALIDATE)
+    wish = None if row is PandaState.TOVALIDATE else Request.CLEAN  # the verdict on its outputs comes first
+    assert said == Heard(None, wish)
 
 
 @pytest.mark.parametrize(("slots", "wall"), [("0", 7200), ("4", 1800), ("", 7200)], ids=["no slots", "four", "unsaid"])

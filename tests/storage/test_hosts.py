@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from act_core.simulators.faults import Kind
-from act_core.storage.base import Limits, Outcome, Place, Removal, Unreachable, Verdict, Wanted
+from act_core.storage.base import Limits, Outcome, Permit, Place, Removal, Unreachable, Verdict, Wanted
 from act_core.storage.hosts import Breaker
 from act_core.storage.storage import Storage
 from tests.storage.conftest import Shop, Town, host_of, outcome
@@ -106,7 +106,7 @@ class Counting:
             raise Unreachable("no")
         return Verdict(Outcome.MATCH)
 
-    async def delete(self, place: Place) -> Removal:
+    async def delete(self, place: Place, permit: Permit) -> Removal:
         raise AssertionError("who only looks deletes nothing")
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The ATLAS application whole: PanDA's word that jobs are still wanted, lost answers, the books of each day."""
+"""The ATLAS application whole: PanDA vouches for jobs, lost answers, fences of next attempts, books of days."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,15 +19,37 @@ def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
         op.add_column(table, sa.Column("batch_id", sa.String(length=80), nullable=True))
+        op.add_column(table, sa.Column("fence_s", sa.Integer(), nullable=True))
+        op.add_column(table, sa.Column("fenced_until", UtcDateTime(), nullable=True))
     for table in ("panda_jobs", "panda_jobs_archive"):
         op.add_column(table, sa.Column("worker_due_at", UtcDateTime(), nullable=True))
         op.add_column(table, sa.Column("worker_id", BigId, nullable=True))
         op.add_column(table, sa.Column("worker_told", sa.String(length=16), nullable=True))
+        op.add_column(table, sa.Column("sent_at", UtcDateTime(), nullable=True))
     op.create_index(op.f("ix_panda_jobs_worker_due_at"), "panda_jobs", ["worker_due_at"])
     op.add_column("job_descriptions", sa.Column("sealed", LONG_BYTES, nullable=True))
+    _clearings()
     _panda_asks()
     _panda_queues()
     _books()
+
+
+def _clearings() -> None:
+    op.create_table(
+        "output_clearings",
+        sa.Column("next_key", sa.String(64), nullable=False),
+        sa.Column("job_id", BigId, nullable=False),
+        sa.Column("server", sa.String(128), nullable=False),
+        sa.Column("panda_id", BigId, nullable=False),
+        sa.Column("attempt_nr", sa.Integer(), nullable=False),
+        sa.Column("queue", sa.String(128), nullable=False),
+        sa.Column("files", LongText, nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("created", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("next_key", name=op.f("pk_output_clearings")),
+        **BYTES,
+    )
+    op.create_index(op.f("ix_output_clearings_server_due_at"), "output_clearings", ["server", "due_at"])
 
 
 def _panda_asks() -> None:
