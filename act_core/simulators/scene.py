@@ -18,7 +18,7 @@ import yaml
 
 from act_core.credentials.tls import client_context
 from act_core.errors import ActError
-from act_core.simulators import pilot
+from act_core.simulators.pilot_file import wrapper
 from act_core.simulators.pki import TestPki
 from act_core.simulators.serve import Running
 from act_core.simulators.witness import count
@@ -87,7 +87,7 @@ class Scene:
         """Storage first: PanDA tells it of inputs, and the pilot lies there."""
         self._await([self._spawn("storage")])
         storage = self.servers["storage"]
-        self._put(f"{storage.url}{WRAPPER}", b"#!/usr/bin/env python3\n" + Path(pilot.__file__).read_bytes())
+        self._put(f"{storage.url}{WRAPPER}", wrapper())
         names = [self._spawn("panda", "--storage-control", storage.control)]
         for arc in self.arcs:
             names.append(self._spawn(arc.name, *self._arc_options(arc), command="arc"))
