@@ -24,6 +24,7 @@ from act_core.db.session import Database
 from act_core.errors import ActError, Transient
 from act_core.settings import load_settings
 from act_core.simulators.scene import Scene
+from act_core.simulators.scene_plan import PandaAuth, Plan, read_condor
 from act_core.states import FINAL, CeState
 
 SHOWN = (
@@ -80,15 +81,25 @@ def demo(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the Prefect UI; 0: a free one")] = 0,
     timeout: Annotated[float, typer.Option(help="give up after so many seconds")] = 600,
+    panda_auth: Annotated[PandaAuth, typer.Option(help="what tower and pilots show PanDA")] = "proxy",
+    htcondor: Annotated[
+        Path | None,
+        typer.Option(help="send true pilots through this HTCondor, too: a file like aCTConfigARC.yaml with its site"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="the verdict for programs")] = False,
 ) -> None:
     """Watch the tower at work: simulated PanDA, CRIC, storage and ARC CEs, and real processes on this machine.
 
+    Queues with native pilots, which the tower speaks for, and with true ones, which speak to PanDA themselves.
+
     Exit 0 only if every job ran exactly once, PanDA's books say finished, and nothing is left on any CE.
     """
+    plan = Plan(panda_auth=panda_auth, condor=read_condor(htcondor) if htcondor else None)
+    if htcondor is None:
+        err.print("HTCondor is left out: `--htcondor FILE` names one")
     root = _fresh(directory)
     try:
-        verdict = _play(root, jobs, keep, port, timeout, json)
+        verdict = _play(root, plan, jobs, keep, port, timeout, json)
     finally:
         if directory is None:
             shutil.rmtree(root, ignore_errors=True)
@@ -107,10 +118,10 @@ def _fresh(directory: Path | None) -> Path:
     return directory.absolute()
 
 
-def _play(root: Path, jobs: int, keep: bool, port: int, timeout: float, json: bool) -> Verdict:
+def _play(root: Path, plan: Plan, jobs: int, keep: bool, port: int, timeout: float, json: bool) -> Verdict:
     began = time.monotonic()
     err.print("starting the grid: storage, PanDA, three ARC CEs, CRIC …")
-    with Scene(root) as scene:
+    with Scene(root, plan) as scene:
         environment = {**os.environ, **scene.environment}
         err.print("starting the tower: state tables, Prefect's server, schedules, worker …")
         tower = _start_tower(root, environment, port)

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from act_core.cli.out import err, plain
+from act_core.credentials.tokens import read_token
 from act_core.errors import BadInput
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
@@ -23,6 +24,7 @@ from act_core.simulators.cric_queues import QueueDescription
 from act_core.simulators.panda import PandaOptions, serve_panda
 from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Patience
+from act_core.simulators.panda_roles import Token
 from act_core.simulators.pki import TestPki, server_context
 from act_core.simulators.serve import Opening, run_forever
 from act_core.simulators.storage_server import StorageOptions, serve_storage
@@ -62,6 +64,9 @@ def panda(
     storage_control: Annotated[str | None, typer.Option(help="control address of a simulated storage")] = None,
     adder: Annotated[float, typer.Option(help="seconds from a final report to the job's end")] = 1.0,
     api: Annotated[Generation, typer.Option(help="v1: servers from 1.0; both: 0.6 to 0.8; legacy: before")] = "v1",
+    token_file: Annotated[
+        Path | None, typer.Option(help="who shows this token (Origin: atlas.production) may all; certificates nothing")
+    ] = None,
     ready_file: Ready = None,
 ) -> None:
     """PanDA, either API, as strict as the real one. Jobs are made by POST /jobs on the control address."""
@@ -69,6 +74,8 @@ def panda(
     options = PandaOptions(
         patience=Patience(adder=timedelta(seconds=adder)),
         storage_control=storage_control,
+        fqans=None if token_file is None else {},
+        tokens=() if token_file is None else (Token(SecretStr(read_token(token_file))),),
         api=api,
         tls=tls,
         port=port,
