@@ -1,6 +1,7 @@
 """CRIC into the tables: which PanDA queues there are, which of them are served, and by which CEs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas.cric import Parsed, Queue, parse_queues
 from act_core.atlas.cric_feed import fetch_cric
+from act_core.atlas.instance import server_of
 from act_core.db import ces
 from act_core.db.bulk import chunks
 from act_core.db.panda_models import PandaQueue
@@ -21,6 +23,14 @@ TIMEOUT = timedelta(seconds=120)
 CRIC = "cric"
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose queues a feed names: the PanDA server, and what the CEs that it names are said to come from."""
+
+    server: str
+    origin: str
+
+
 async def due(_rt: Runtime) -> Sequence[str]:
     return [CRIC]
 
@@ -29,14 +39,15 @@ async def refresh(rt: Runtime, _key: str) -> Counts:
     """Download, parse, write. A CRIC that is away leaves the last good copy in force, and says so."""
     settings = rt.settings
     cric = settings.app.cric
-    last_good = cric.jsonfilename or settings.state_dir / "cric.json"
+    last_good = cric.jsonfilename or settings.app_dir / "cric.json"
     feed = await fetch_cric(cric.server, cric.cacert or settings.arc.voms.cacertdir, TIMEOUT, last_good)
     if feed.trouble:
         logger.warning("CRIC: %s; the copy of %s ago holds", feed.trouble, feed.age)
     parsed = parse_queues(feed.text, cric, settings.app.panda.sites, settings.arc.sites)
     for problem in parsed.problems:
         logger.warning("CRIC: %s", problem)
-    counts = await rt.write(_write, parsed, settings.arc.sites, rt.now())
+    origin = f"{CRIC} {settings.instance}" if settings.instance else CRIC
+    counts = await rt.write(_write, Source(server_of(rt), origin), parsed, settings.arc.sites, rt.now())
     return counts + Counts({word: n for word, n in (("bad entries", len(parsed.problems)),) if n})
 
 
@@ -51,19 +62,22 @@ def sites_of(queues: Mapping[str, Queue], configured: Mapping[str, Site]) -> dic
     }
 
 
-def _write(session: Session, parsed: Parsed, configured: Mapping[str, Site], now: datetime) -> Counts:
-    known = {row.name: row for row in session.scalars(select(PandaQueue))}
+def _write(session: Session, source: Source, parsed: Parsed, configured: Mapping[str, Site], now: datetime) -> Counts:
+    known = {row.name: row for row in session.scalars(select(PandaQueue).where(PandaQueue.server == source.server))}
     # an entry that cannot be read leaves what was last read of it in force
     kept = {name: Queue.model_validate(known[name].parsed) for name in parsed.unreadable & set(known)}
-    ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), CRIC, now)
+    ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), source.origin, now)
     wanted = {name: _columns(queue, parsed) for name, queue in parsed.queues.items()}
-    new = [{"name": name, "seen_at": now, "modified": now, **wanted[name]} for name in wanted.keys() - known.keys()]
+    always = {"server": source.server, "seen_at": now, "modified": now}
+    new = [always | {"name": name} | wanted[name] for name in wanted.keys() - known.keys()]
     seen = sorted(wanted.keys() & known.keys())
     changed = sum(known[name].parsed != wanted[name]["parsed"] for name in seen)
     for name in seen:
         _change(known[name], wanted[name], now)
     for names in chunks(seen):
-        saw = update(PandaQueue).where(PandaQueue.name.in_(names)).values(seen_at=now)
+        saw = (
+            update(PandaQueue).where(PandaQueue.server == source.server, PandaQueue.name.in_(names)).values(seen_at=now)
+        )
         session.execute(saw.execution_options(synchronize_session=False))
     for name in set(known) - set(parsed.queues) - set(kept):
         known[name].served, known[name].why = False, "CRIC names it no longer"

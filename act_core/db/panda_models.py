@@ -66,6 +66,7 @@ class PandaQueue(Base):
 
     __tablename__ = "panda_queues"
     __table_args__ = (BYTES,)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)  # as in `panda_jobs`
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     served: Mapped[bool]
     why: Mapped[str | None] = mapped_column(String(255))  # it is not served

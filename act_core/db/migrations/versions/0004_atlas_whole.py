@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from act_core.db.models import BYTES, LongText
 from act_core.db.types import UtcDateTime
 
 revision = "0004"
@@ -14,3 +15,25 @@ depends_on = None
 def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
+    _panda_queues()
+
+
+def _panda_queues() -> None:
+    """Queues are known by server and name. CRIC, or its last good copy, fills the table again before it is used."""
+    op.drop_table("panda_queues")
+    op.create_table(
+        "panda_queues",
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("served", sa.Boolean(), nullable=False),
+        sa.Column("why", sa.String(length=255), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("parsed", sa.JSON(), nullable=False),
+        sa.Column("raw", LongText, nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.Column("fetch_due_at", UtcDateTime(), nullable=True),
+        sa.Column("trouble", sa.String(length=1024), nullable=True),
+        sa.Column("modified", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("server", "name", name=op.f("pk_panda_queues")),
+        **BYTES,
+    )
