@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, kill_orders
-from act_core.atlas.books import Booked, Change, app_of
+from act_core.atlas.books import PILOT, TRANSFERRING, Booked, Change, app_of
 from act_core.atlas.final import Ended, final_update
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.kill_orders import New, Terms
@@ -100,7 +100,10 @@ def killed(row: Booked, now: datetime) -> str:
 def _after_final(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
     if answer.settled:
         told = json.loads(row.report)["job_status"] if row.report else row.told
-        return Change(PandaState.CLOSED, {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0})
+        columns: dict[str, object] = {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0}
+        if answer.already_done and row.reporter == PILOT and row.told == TRANSFERRING:
+            columns |= {"told": "finished", "error": None}  # the pilot's report: only after a good one PanDA transfers
+        return Change(PandaState.CLOSED, columns)
     return _again(row, answer, now)
 
 

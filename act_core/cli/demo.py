@@ -20,11 +20,13 @@ from rich.table import Table
 
 from act_core.cli.out import err, fail, out, print_json
 from act_core.db import listing
+from act_core.db.bootstrap import tower_id
 from act_core.db.session import Database
 from act_core.errors import ActError, Transient
 from act_core.settings import load_settings
 from act_core.simulators.scene import Scene
-from act_core.simulators.scene_plan import PandaAuth, Plan, read_condor
+from act_core.simulators.scene_condor import left as condor_left
+from act_core.simulators.scene_plan import CONDOR, PandaAuth, Plan, read_condor
 from act_core.states import FINAL, CeState
 
 SHOWN = (
@@ -35,12 +37,13 @@ SHOWN = (
     CeState.FINISHED,
     CeState.DONE,
 )
+FILES = 2  # of each job on storage: an output and the log
 UP_S, DOWN_S, LOOK_S, PRINT_EVERY_S = 120.0, 30.0, 0.5, 10.0
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What the witnesses say: the payloads' own trace, PanDA's books, the CEs' lists. Times in seconds."""
+    """What the witnesses say: the payloads' own trace, PanDA's books, the CEs' lists, storage. Times in seconds."""
 
     jobs: int
     ran: int = 0
@@ -49,12 +52,13 @@ class Verdict:
     books: Mapping[str, int] = field(default_factory=dict)
     reported_twice: int = 0
     left: Mapping[str, int] = field(default_factory=dict)
+    stored: int = 0  # files
     setup_s: float = 0
     jobs_s: float = 0
 
     @property
     def good(self) -> bool:
-        clean = not any(self.left.values())
+        clean = not any(self.left.values()) and self.stored == self.jobs * FILES
         return self.ran == self.finished == self.jobs and not self.twice and not self.reported_twice and clean
 
     def as_json(self) -> dict[str, Any]:
@@ -68,6 +72,7 @@ class Verdict:
             "reported_twice": self.reported_twice,
             "panda": dict(self.books),
             "left_on_ces": dict(self.left),
+            "files_missing": self.jobs * FILES - self.stored,
             "setup_s": round(self.setup_s, 1),
             "jobs_s": round(self.jobs_s, 1),
         }
@@ -208,7 +213,11 @@ def _watch(scene: Scene, verdict: Verdict, tower: "subprocess.Popen[bytes]", tim
                     printed = verdict.jobs_s
                     live.console.print(f"{printed:5.0f} s  {verdict.finished} of {verdict.jobs} finished")
                 if sum(verdict.books.values()) >= verdict.jobs and not any(verdict.left.values()):
-                    return
+                    verdict.stored = scene.stored()
+                    if scene.plan.condor is not None:
+                        verdict.left = {**verdict.left, CONDOR: condor_left(settings, CONDOR, db.read(tower_id))}
+                    if not any(verdict.left.values()):
+                        return
                 time.sleep(LOOK_S)
     finally:
         db.close()
@@ -254,7 +263,7 @@ def _report(verdict: Verdict) -> None:
     colour = "green" if verdict.good else "red"
     err.print(
         f"[{colour}]{said['finished']} of {said['jobs']} finished, {said['lost']} lost, {said['twice']} run twice, "
-        f"{sum(verdict.left.values())} left on the CEs[/{colour}] "
+        f"{sum(verdict.left.values())} left on the CEs, {said['files_missing']} outputs missing[/{colour}] "
         f"in {said['jobs_s']} s (after {said['setup_s']} s of starting up)"
     )
     for word, n in verdict.books.items():

@@ -252,6 +252,10 @@ class Scene:
             found.update(Counter(parts[1] for parts in paths if parts[0] == TRACE))
         return found
 
+    def stored(self) -> int:
+        """Outputs and logs of jobs that lie on storage."""
+        return sum(one["path"].startswith("out/") for one in self.call("storage", "/books")["files"])
+
     def left(self) -> dict[str, int]:
         """Jobs that are still on each simulated CE, by the CE's own list."""
         found = {arc.name: self.call(arc.name, "/jobs/summary")["present"] for arc in self.plan.arcs}
