@@ -41,7 +41,7 @@ class PilotArguments:
     port: str = "443"
     mute: bool = False  # speaks to nobody and moves no data: native
     storage: str = ""  # base URL of the outputs
-    replicas: str = ""  # base URL of the inputs of a true pilot; empty: it reads none
+    replicas: str = ""  # base URL of inputs that it fetches itself; a true pilot without reads none
     witness: str = ""  # a file that counts executions, or an https address below which each leaves a file
     upload: bool = False  # a native pilot sends its outputs itself
     heartbeat: float = 1800.0  # seconds between a true pilot's words

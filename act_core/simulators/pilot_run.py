@@ -84,11 +84,11 @@ class Pilot:
             raise Ended(f"PanDA says {command}", PANDA_KILL)
 
     def _stage_in(self) -> str:
-        """What is wrong with the inputs, which a true pilot fetches if it is told from where; empty: nothing."""
+        """What is wrong with the inputs, which it fetches itself if it is told from where; empty: nothing."""
         if self.told.true and not self.told.replicas:
             return refused_input(self.way)
         try:
-            if self.told.true and self.wire is not None:
+            if self.told.replicas and self.wire is not None:
                 for scope, lfn in input_names(self.job):
                     (self.directory / lfn).write_bytes(self.wire.get(self.told.replicas, scope, lfn))
         except NoWord as problem:
@@ -170,7 +170,7 @@ class Pilot:
 def run_pilot(arguments: Sequence[str], directory: Path) -> int:
     """The whole life of one pilot in the job's directory; returns its exit code. Raises ValueError, NoWord, OSError."""
     told = parse_arguments(arguments)
-    wire = Wire(told) if told.true or told.upload or told.witness.startswith("https://") else None
+    wire = Wire(told) if told.true or told.upload or told.replicas or told.witness.startswith("https://") else None
     job = _job(told, wire, directory / JOB_FILE)
     if job is None:
         _say(f"PanDA has no job for {told.queue}")

@@ -59,7 +59,7 @@ class Wire:
         self._headers = _token(told, environment)
         context = _trust(told.ca_dir or environment.get("X509_CERT_DIR", ""))
         try:
-            if proxy := environment.get("X509_USER_PROXY"):
+            if (proxy := environment.get("X509_USER_PROXY")) not in (None, "", os.devnull):
                 context.load_cert_chain(proxy)
         except (OSError, ssl.SSLError) as err:
             raise NoWord(f"the proxy {proxy} cannot be used: {err}") from err
