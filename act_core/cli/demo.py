@@ -135,6 +135,7 @@ def _play(root: Path, plan: Plan, jobs: int, keep: bool, port: int, timeout: flo
             err.print(f"the tower is up; Prefect UI: {address}")
             verdict = Verdict(scene.order(jobs), setup_s=time.monotonic() - began)
             _watch(scene, verdict, tower, timeout)
+            verdict.stored = scene.stored()
             _report(verdict)
             err.print(f"  Prefect UI: {address} (up while the demo is)" if address else "  Prefect told no address")
             if keep and not json:
@@ -213,7 +214,6 @@ def _watch(scene: Scene, verdict: Verdict, tower: "subprocess.Popen[bytes]", tim
                     printed = verdict.jobs_s
                     live.console.print(f"{printed:5.0f} s  {verdict.finished} of {verdict.jobs} finished")
                 if sum(verdict.books.values()) >= verdict.jobs and not any(verdict.left.values()):
-                    verdict.stored = scene.stored()
                     if scene.plan.condor is not None:
                         verdict.left = {**verdict.left, CONDOR: condor_left(settings, CONDOR, db.read(tower_id))}
                     if not any(verdict.left.values()):

@@ -98,7 +98,7 @@ class Wire:
 
     def _sent(self, url: str, body: bytes | None, headers: Mapping[str, str], method: str) -> bytes:
         """The answer's body, after as many tries as it takes; what a server refuses is not tried again."""
-        problem: Exception | None = None
+        problem = ""
         for attempt in range(TRIES):
             time.sleep(PAUSE if attempt else 0)
             request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310 - an address of ours
@@ -106,11 +106,13 @@ class Wire:
                 with self._web.open(request, timeout=DEADLINE) as answer:
                     return bytes(answer.read())
             except urllib.error.HTTPError as err:
-                problem = err
+                problem = str(err)
                 if err.code < 500:
                     break
             except (OSError, ValueError, http.client.HTTPException) as err:
-                problem = err
+                problem = str(err) or type(err).__name__
+                if isinstance(getattr(err, "reason", None), ssl.SSLCertVerificationError):
+                    break
         raise NoWord(f"{method} {url}: {problem}")
 
 
