@@ -27,7 +27,7 @@ from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Patience
 from act_core.simulators.panda_roles import Token
 from act_core.simulators.pilot_file import wrapper
-from act_core.simulators.pilot_ways import WAYS
+from act_core.simulators.pilot_ways import WAYS, checked
 from act_core.simulators.pki import TestPki, server_context
 from act_core.simulators.serve import Opening, run_forever
 from act_core.simulators.storage_server import StorageOptions, serve_storage
@@ -173,7 +173,7 @@ def _tell_how(pki: Path) -> None:
 
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Ways to die: " + "; ".join(f"{name}: {way.words}" for name, way in WAYS.items()) + ".",
+    epilog="\n\n".join(("Ways to die:", *(f"{name}: {way.words}" for name, way in WAYS.items()))),
 )
 def pilot(
     context: typer.Context,
@@ -200,6 +200,10 @@ def pilot(
         except OSError as wrong:
             raise BadInput(f"--write {write}: {wrong.strerror}") from wrong
         return
+    try:
+        checked(die)
+    except ValueError as wrong:
+        raise BadInput(f"--die: {wrong}") from wrong
     raise typer.Exit(pilot_run.main([*context.args, *(("--die", die) if die else ())], directory))
 
 

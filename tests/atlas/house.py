@@ -114,7 +114,6 @@ class House:
         self.tower = Tower(self.rt)
 
     # --- settings and time ------------------------------------------------------------------------------------------
-
     def configure(self, **sections: Mapping[str, object]) -> None:
         """Change keys of aCTConfigAPP.yaml: `configure(panda={"minjobs": 3})`."""
         app = self.rt.settings.app
@@ -129,7 +128,6 @@ class House:
         await simulator.faults.add(FaultRule.model_validate({"kind": kind} | more))
 
     # --- work -------------------------------------------------------------------------------------------------------
-
     async def run(self, *stages: str) -> Counts:
         """One pass of each stage over what is due."""
         counts = Counts()
@@ -214,7 +212,6 @@ class House:
         return directory
 
     # --- the tables -------------------------------------------------------------------------------------------------
-
     async def moved(self, number: int, state: str | None = None, **columns: object) -> None:
         """The engine wrote something of the job's attempts: there are news."""
         values: dict[str, Any] = {"news": True, "version": CeJob.version + 1} | columns
