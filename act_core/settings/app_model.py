@@ -107,6 +107,8 @@ class Translation(Section):
 
     corepower: float | None = Field(default=None, gt=0, le=1000)  # of the core that maxCpuCount is for; None: of any
     special: tuple[SpecialSite, ...] = ()  # after the rows that are shipped
+    pilotuser: str = Field(default="ATLAS", pattern=r"^[A-Za-z0-9_-]{1,32}$")  # whose workflow the pilot runs
+    environment: str = "APPS/HEP/ATLAS-SITE"  # runtime environment of native jobs at ARC CEs; "": none
 
 
 class JobLog(Section):
