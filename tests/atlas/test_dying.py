@@ -111,7 +111,9 @@ async def test_each_way_to_die_ends_once(house: House, true: bool, eventually: C
     told = {way: (book.status, book.columns.get("pilotErrorCode") or 0) for way, book in books.items()}
     assert told == wanted
     assert {way for way, book in books.items() if book.finals != 1} == ({ways.DEAF} & books.keys())
-    assert count(house.witness) == {str(number): 1 for way, number in jobs.items() if way not in NOT_RUN}
+    ran = count(house.witness)
+    assert set(ran.values()) == {1}
+    assert {way for way, number in jobs.items() if str(number) not in ran} - {ways.HANG} == NOT_RUN
 
 
 def test_no_way_is_forgotten() -> None:
