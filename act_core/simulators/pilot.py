@@ -178,7 +178,8 @@ def refused_input(way: str) -> str:
 def produce(job: Mapping[str, str], arguments: PilotArguments, ran: Ran) -> Produced:
     """All that the pilot leaves behind; pure, the same job always gives the same outputs."""
     order, way = payload_order(job), way_of(job, arguments, ran.environment)
-    if (code := pilot_ways.WAYS[way].sudden if way else None) is not None:
+    code = pilot_ways.WAYS[way].sudden if way else None
+    if code is not None and (way == pilot_ways.BEFORE_WORD or not ran.problem):
         return Produced({}, order.fail or code, {})
     failed = bool(ran.problem or order.fail or way == pilot_ways.FAILED_BUT_OK)
     names = _names(job)

@@ -106,7 +106,7 @@ async def test_each_way_to_die_ends_once(house: House, true: bool, eventually: C
         closed = all(house.book(number).status in CLOSED for number in jobs.values())
         return closed and not list(here.glob("[!.]*")) and set((await house.states()).values()) <= {"closed"}
 
-    await eventually(over, "all of them are closed")
+    await eventually(over, "all of them are closed", 60)
     books = {way: house.book(number) for way, number in jobs.items()}
     told = {way: (book.status, book.columns.get("pilotErrorCode") or 0) for way, book in books.items()}
     assert told == wanted

@@ -141,6 +141,13 @@ async def test_a_kill_order_ends_it(grid: Grid) -> None:
     assert (job.status, job.columns["pilotErrorCode"]) == ("cancelled", PANDA_KILL)
 
 
+async def test_who_was_to_die_later_dies_of_what_comes_first(grid: Grid) -> None:
+    number = grid.pushed(inputs=1, die="killed")
+    grid.shelf.inputs = Inputs()
+    assert await grid.run() == 1
+    assert (grid.job(number).status, grid.job(number).columns["pilotErrorCode"]) == ("failed", 1099)
+
+
 async def test_a_missing_input_is_a_stage_in_error(grid: Grid) -> None:
     number = grid.pushed(inputs=1)
     grid.shelf.inputs = Inputs()
