@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from act_core.atlas.final import STAGE_OUT_FAILED, Ended, final_update
 from act_core.atlas.mirror import Home, read_home
 from act_core.atlas.modes import Mode, mode_of
 from act_core.atlas.reports import Update
-from act_core.atlas.translate import HEARTBEAT, OUTPUT_LIST, TranslateSettings, translate
+from act_core.atlas.translate import HEARTBEAT, OUTPUT_LIST, TranslateSettings, pilot_text, translate
 from act_core.atlas.wire import PandaJob
 from act_core.ce.base import ComputingElement, Facts, Refused, RemoteId, Seen, SubmissionKey
 from act_core.ce.registry import open_ce
@@ -37,11 +38,12 @@ _PIECE = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A PanDA job as the tower has it; `job`: as PanDA sent it, as JSON."""
+    """A PanDA job as the tower has it; `job`: as PanDA sent it, as JSON; `secrets`: sealed, if it has any."""
 
     server: str
     queue: str
     job: str
+    secrets: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,11 @@ def kept(session: Session, servers: Sequence[str], panda_id: int) -> list[Kept]:
     """The newest attempt of this number at each server, also of jobs that rest."""
     found: dict[str, Kept] = {}
     for table in (PandaArchive, PandaRow):
-        asked = select(table.server, table.queue, table.job).where(
+        asked = select(table.server, table.queue, table.job, table.secrets).where(
             table.server.in_(servers), table.panda_id == panda_id
         )
         for row in session.execute(asked.order_by(table.attempt_nr)):
-            found[row.server] = Kept(row.server, row.queue, row.job)
+            found[row.server] = Kept(row.server, row.queue, row.job, row.secrets)
     return list(found.values())
 
 
@@ -85,7 +87,7 @@ def prepared(job: PandaJob, queue: Queue, settings: TranslateSettings, now: date
 
     A true pilot is shown the proxy only if that is wanted: it could write to storage.
     """
-    spec = translate(job, queue, replace(settings, panda=NOWHERE), now)
+    spec = translate(job, queue, replace(settings, panda=NOWHERE), now).opened(json.loads(pilot_text(job)))
     if mode_of(queue) is Mode.NATIVE:
         return spec.model_copy(update={"outputs": tuple(one for one in spec.outputs if one.name != OUTPUT_LIST)})
     hidden = {} if proxy else {"X509_USER_PROXY": os.devnull}

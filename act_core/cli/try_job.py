@@ -4,6 +4,7 @@ import asyncio
 import json as js
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,15 @@ import typer
 
 from act_core.atlas import queues, tryout
 from act_core.atlas.cric import Queue
-from act_core.atlas.instance import server_in
+from act_core.atlas.instance import server_key
 from act_core.atlas.modes import mode_of
+from act_core.atlas.sealing import opened
 from act_core.atlas.translate import TranslateSettings
 from act_core.atlas.tryout import Kept, Made, Tried
 from act_core.atlas.wire import PandaJob
 from act_core.cli.context import database, now, settings
 from act_core.cli.out import err, out, plain, print_json, table
+from act_core.credentials.vault import Vault, key_file
 from act_core.db.session import Database
 from act_core.errors import BadInput
 from act_core.settings import Settings
@@ -68,9 +71,9 @@ def _job(
     held: Settings, db: Database, panda_id: int, file: Path | None, queue: str | None, server: str | None
 ) -> Kept:  # fmt: skip
     """The job that is meant. Raises BadInput."""
-    servers = [one for one in map(server_in, held.everybody()) if server in (None, one)]
+    servers = [one for one in map(server_key, held.everybody()) if server in (None, one)]
     if not servers:
-        raise BadInput(f"no PanDA server {server}; there are {', '.join(map(server_in, held.everybody()))}")
+        raise BadInput(f"no PanDA server {server}; there are {', '.join(map(server_key, held.everybody()))}")
     if file is not None:
         if queue is None or len(servers) > 1:
             raise BadInput(
@@ -85,7 +88,7 @@ def _job(
             f"PanDA job {panda_id} is of several servers: `--server` {' or '.join(one.server for one in found)}"
         )
     (one,) = found
-    return one if queue is None else Kept(one.server, queue, one.job)
+    return one if queue is None else replace(one, queue=queue)
 
 
 def _read(file: Path, panda_id: int) -> str:
@@ -102,7 +105,7 @@ def _read(file: Path, panda_id: int) -> str:
 
 
 def _settings_of(held: Settings, server: str) -> Settings:
-    return next(one for one in held.everybody() if server_in(one) == server)
+    return next(one for one in held.everybody() if server_key(one) == server)
 
 
 def _tried(
@@ -110,6 +113,8 @@ def _tried(
 ) -> tuple[Tried, Path | None]:
     """Runs it; the directory, if it stays."""
     job = PandaJob.parse(js.loads(found.job))
+    if found.secrets is not None:
+        job = job.model_copy(update={"secrets": opened(Vault(key_file(held)), found.secrets)})
     spec = tryout.prepared(job, queue, TranslateSettings.of(held.app), now(), proxy=with_proxy)
     console = err if json else out
     err.print(f"PanDA job {job.panda_id} as of {queue.name} ({mode_of(queue)}); PanDA is told nothing", markup=False)

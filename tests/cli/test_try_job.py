@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import Insert, insert, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas.cric import Queue
 from act_core.atlas.cric_endpoints import CeEndpoint
+from act_core.credentials.private import write_private
+from act_core.credentials.vault import Vault
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaArchive, PandaQueue, PandaRow
 from act_core.db.session import Database
@@ -60,11 +63,11 @@ Booking = Callable[..., JobOrder]
 def book(tables: Database) -> Booking:
     """PanDA jobs that the tower has; by default in the hot table."""
 
-    def add(number: int = NUMBER, table: Any = PandaRow, **order: Any) -> JobOrder:
+    def add(number: int = NUMBER, table: Any = PandaRow, secrets: bytes | None = None, **order: Any) -> JobOrder:
         ordered = JobOrder.model_validate({"queue": "NATIVE", "run_s": 0} | order)
         row = {"server": SERVER, "panda_id": number, "attempt_nr": 1, "queue": ordered.queue, "label": "managed"}
         row |= {"state": "sent", "state_since": NOW, "job": json.dumps(render(ordered, number))}
-        row |= {"created": NOW, "modified": NOW}
+        row |= {"created": NOW, "modified": NOW, "secrets": secrets}
         tables.write(add_row, insert(table).values(row))
         return ordered
 
@@ -134,6 +137,17 @@ def test_a_file_of_a_job_that_the_tower_does_not_have(act: Act, tables: Database
     assert act("jobs", "try", 7, "--job", "jobs.json", "--queue", "NATIVE").err == (
         "jobs.json holds no job with PandaID 7\n"
     )
+
+
+def test_the_payload_gets_the_jobs_secrets_and_nobody_else_does(act: Act, book: Booking, place: Path) -> None:
+    write_private(key := place / "state" / "secrets.key", Fernet.generate_key())
+    book(secrets=Vault(key).seal(json.dumps({"secrets": "of-the-user"})))
+    said = act("jobs", "try", NUMBER, "--directory", place / "kept")
+    session = place / "kept" / "ce" / "try" / "session"
+    assert said.code == 0
+    assert "secrets=of-the-user" in (session / "pandaJobData.out").read_text()
+    assert "of-the-user" not in said.out + said.err
+    assert session.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
