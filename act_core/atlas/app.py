@@ -1,7 +1,19 @@
 """The ATLAS application, as the tower plugs it in."""
 
 from act_core.apps import Application, Part
-from act_core.atlas import awaited, bind, fetch_jobs, heartbeat, mirror, refresh, retire, validate
+from act_core.atlas import (
+    awaited,
+    bind,
+    closing,
+    fetch_jobs,
+    forgotten,
+    heartbeat,
+    lost_answers,
+    mirror,
+    refresh,
+    retire,
+    validate,
+)
 from act_core.atlas.books import NAME
 
 APP = Application(
@@ -10,11 +22,16 @@ APP = Application(
     parts=(
         Part("refresh-queues", "read", refresh.due, refresh.refresh),
         Part("fetch-jobs", "take for", fetch_jobs.due, fetch_jobs.fetch_jobs),
+        Part("fetch-jobs", "look for lost answers of", lost_answers.due, lost_answers.look),
         Part("translate", "translate", bind.due, bind.bind),
         Part("fetch-validate", "validate", validate.due, validate.validate),
         Part("heartbeat", "report to", heartbeat.due, heartbeat.heartbeat),
         Part("heartbeat", "ask", awaited.due, awaited.ask),
+        Part("heartbeat", "ask after", forgotten.due, forgotten.ask),
+        Part("heartbeat", "ask ahead of", forgotten.due_behind, forgotten.ask_behind),
+        Part("close-books", "close for", closing.due, closing.close_books),
     ),
     archive=retire.retire,
+    restored=forgotten.restored,
     several=True,
 )

@@ -1,17 +1,19 @@
 """From a PanDA job to an attempt: the one bridge into the engine."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books, joblog
+from act_core.atlas import books, joblog, queues
 from act_core.atlas.books import PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
+from act_core.atlas.forgotten import asked_first
 from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
@@ -39,7 +41,7 @@ KEY, KEY_PAUSE = "key", timedelta(seconds=30)  # jobs with secrets and no key to
 
 async def due(rt: Runtime) -> Sequence[str]:
     """PanDA queues with jobs that no attempt stands for."""
-    return await rt.read(_queues_with_sent, server_of(rt), _locked(rt))
+    return await rt.read(_queues_with_sent, server_of(rt), rt.now(), _locked(rt))
 
 
 def _locked(rt: Runtime) -> bool:
@@ -47,42 +49,44 @@ def _locked(rt: Runtime) -> bool:
     return pauses(rt).lasts(KEY, rt.now())
 
 
-def _to_bind(server: str, locked: bool) -> tuple[ColumnElement[bool], ...]:
-    sent = (PandaRow.state == PandaState.SENT.value, PandaRow.server == server)
+def _to_bind(server: str, now: datetime, locked: bool) -> tuple[ColumnElement[bool], ...]:
+    may = or_(PandaRow.check_due_at.is_(None), PandaRow.check_due_at <= now)
+    sent = (PandaRow.state == PandaState.SENT.value, PandaRow.server == server, may)
     return (*sent, PandaRow.secrets.is_(None)) if locked else sent
 
 
-def _queues_with_sent(session: Session, server: str, locked: bool) -> list[str]:
-    question = select(PandaRow.queue).where(*_to_bind(server, locked))
+def _queues_with_sent(session: Session, server: str, now: datetime, locked: bool) -> list[str]:
+    question = select(PandaRow.queue).where(*_to_bind(server, now, locked))
     return list(session.scalars(question.distinct().order_by(PandaRow.queue)))
 
 
-def _sent(session: Session, server: str, queue: str, locked: bool) -> list[Booked]:
-    wanted = (*_to_bind(server, locked), PandaRow.queue == queue)
+def _sent(session: Session, server: str, queue: str, now: datetime, locked: bool) -> list[Booked]:
+    wanted = (*_to_bind(server, now, locked), PandaRow.queue == queue)
     return books.picked(session, *wanted, limit=BATCH, texts=("job", "secrets"))
 
 
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
-    rows, queue = await rt.read(_sent, server_of(rt), name, _locked(rt)), await queue_of(rt, name)
+    rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await queue_of(rt, name)
+    unserved = await rt.read(queues.unserved, server_of(rt), name)
+    others = await asked_first(rt, rows)
     now = rt.now()
     settings = TranslateSettings.of(rt.settings.app)
     specs: dict[Booked, Described] = {}
-    refused: dict[Booked, Change] = {}
     locked: CredentialError | None = None
-    for row in rows:
+    for row in [row for row in rows if row not in others]:
         try:
-            specs[row] = described(row, queue, settings, vault(rt), now)
+            specs[row] = described(row, queue, unserved, settings, vault(rt), now)
         except CredentialError as err:
             locked = err
         except BadInput as err:
-            refused[row] = _gave_up(row, str(err), settings, now)
+            others[row] = _gave_up(row, str(err), settings, now)
         except (ArithmeticError, ValueError) as err:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
-            refused[row] = _gave_up(row, f"the tower cannot describe it: {err}", settings, now)
+            others[row] = _gave_up(row, f"the tower cannot describe it: {err}", settings, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    counts = await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings, now)
-    await joblog.tell(rt, [over for row, change in refused.items() if (over := joblog.ended(row, change))])
+    counts = await rt.write(_write, rt.tower, queue, specs, others, attempts, rt.settings, now)
+    await joblog.tell(rt, [over for row, change in others.items() if (over := joblog.ended(row, change))])
     if locked is not None:
         pauses(rt).begin(KEY, KEY_PAUSE, rt.now())
         raise locked
@@ -120,7 +124,9 @@ class Described:
     sealed: bytes | None = None
 
 
-def described(row: Booked, queue: Queue | None, settings: TranslateSettings, key: Vault, now: datetime) -> Described:
+def described(
+    row: Booked, queue: Queue | None, unserved: str | None, settings: TranslateSettings, key: Vault, now: datetime
+) -> Described:
     """What its CE is asked for. Raises BadInput with the reason, and CredentialError: its secrets wait for their key.
 
     The job's logs are of the day on which it was taken from PanDA, in whatever attempt.
@@ -131,6 +137,8 @@ def described(row: Booked, queue: Queue | None, settings: TranslateSettings, key
         raise BadInput(f"queue {row.queue} is offline")
     job = PandaJob.parse(json.loads(row.job)).model_copy(update={"secrets": secrets_of(key, row)})
     spec = translate(job, queue, settings, row.created or now)
+    if unserved:  # its CEs may get no new jobs any more
+        raise BadInput(f"queue {row.queue} is not served by this tower any more: {unserved}")
     return Described(spec, key.seal(pilot_text(job)) if spec.sealed else None)
 
 
@@ -139,15 +147,15 @@ def _write(
     tower: TowerId,
     queue: Queue | None,
     specs: Mapping[Booked, Described],
-    refused: Mapping[Booked, Change],
+    others: Mapping[Booked, Change],
     attempts: int,
     settings: Settings,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
     reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
-    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, reporter) for row in specs}
-    changes |= refused
+    starting = Change(PandaState.STARTING, {"check_due_at": None} | reporter)
+    changes = {**dict.fromkeys(specs, starting), **others}
     settled = books.settle(session, changes, now)
     written = settled.written
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
@@ -162,4 +170,11 @@ def _write(
         if row in specs
     ]
     add_jobs(session, tower, jobs, now)
-    return settled.counts(bound=len(jobs), untranslatable=len(written) - len(jobs))
+    became = Counter(changes[row].to for row in written)
+    return settled.counts(
+        bound=len(jobs),
+        untranslatable=became[PandaState.TOREPORT],
+        over_in_panda=became[PandaState.CLOSED],
+        forgotten=became[PandaState.FORGOTTEN],
+        wait=became[None],
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from act_core.atlas import asks
 from act_core.db.models import ERROR_LENGTH, CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
@@ -36,8 +37,17 @@ def _is(server: str, name: str) -> tuple[ColumnElement[bool], ...]:
     return PandaQueue.server == server, PandaQueue.name == name
 
 
-def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int) -> int:
-    """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE."""
+def unserved(session: Session, server: str, name: str) -> str | None:
+    """Why a queue that is in the tables is not served; None: it is."""
+    row = session.execute(select(PandaQueue.served, PandaQueue.why).where(*_is(server, name))).one_or_none()
+    return None if row is None or row.served else row.why or "it is another's"
+
+
+def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int, now: datetime) -> int:
+    """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE.
+
+    What PanDA has reserved for us in an answer that was lost counts, too, until PanDA has given it up.
+    """
     of_queue = (PandaRow.server == server, PandaRow.queue == queue)
     present = session.execute(
         select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(_OPEN))
@@ -48,7 +58,8 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
     waiting = session.execute(
         select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue)
     ).scalar_one()
-    return max(0, min(maxjobs - present, most_waiting - unbound - waiting))
+    lost = asks.reserved(session, server, queue, now)
+    return max(0, min(maxjobs - present, most_waiting - unbound - waiting) - lost)
 
 
 def asked(session: Session, server: str, name: str, again_at: datetime | None, trouble: str | None) -> None:
