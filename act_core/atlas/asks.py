@@ -97,6 +97,11 @@ def unlooked(session: Session, server: str, before: datetime, limit: int) -> lis
     return [_ask(row) for row in session.scalars(question.order_by(PandaAsk.at, PandaAsk.id).limit(limit))]
 
 
+def forget(session: Session, server: str, before: datetime) -> None:
+    """Calls made before then stand in closed books, and here no longer."""
+    session.execute(delete(PandaAsk).where(PandaAsk.server == server, PandaAsk.at < before))
+
+
 def lost_now(session: Session, server: str, now: datetime) -> list[Ask]:
     """Calls whose jobs PanDA has not given up yet, the oldest first."""
     return [ask for ask in lost_between(session, server, now - SENT_FOR, now) if ask.until > now]

@@ -5,12 +5,11 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from act_core.atlas import closed_days, suspects
+from act_core.atlas import asks, closed_days, suspects
 from act_core.atlas.accounting import Owner, counted, spent
 from act_core.atlas.accounts import Books, bounds, changes, patience, tally, total
 from act_core.atlas.books import app_of
 from act_core.atlas.instance import server_key, server_of
-from act_core.atlas.suspects import LostAnswer
 from act_core.errors import BadInput
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
@@ -27,42 +26,28 @@ def owner_of(settings: Settings) -> Owner:
     return Owner(server_key(settings), app_of(settings))
 
 
-def books_of(
-    session: Session,
-    owner: Owner,
-    day: date,
-    now: datetime,
-    settings: app_model.Books,
-    lost: Sequence[LostAnswer] = (),
-) -> Books:
+def books_of(session: Session, owner: Owner, day: date, now: datetime, settings: app_model.Books) -> Books:
     """A day's books: as they were closed, else as the rows say. Raises BadInput for a day that has not begun."""
     if known := closed_days.read(session, owner.server, day):
         return known
-    return computed(session, owner, day, now, settings, lost)
+    return computed(session, owner, day, now, settings)
 
 
-def computed(
-    session: Session,
-    owner: Owner,
-    day: date,
-    now: datetime,
-    settings: app_model.Books,
-    lost: Sequence[LostAnswer] = (),
-) -> Books:
+def computed(session: Session, owner: Owner, day: date, now: datetime, settings: app_model.Books) -> Books:
     """What the rows say of a day, up to now. What is unaccounted for at this moment belongs to the last day."""
     start, end = bounds(day)
     if start > now:
         raise BadInput(f"{day} has not begun (days are UTC)")
     until = min(end, now)
     bound = patience(settings.stuck, settings.longest)
-    latest = now < end + (end - start)
+    now_wrong = suspects.unaccounted(session, owner, bound, now) if now < end + (end - start) else ()
     return Books(
         day,
         owner.server,
         until,
         accounts=tally(counted(session, owner.server, start, until), closed_days.carried(session, owner.server, day)),
         spent=tuple(spent(session, owner, start, until)),
-        unaccounted=suspects.unaccounted(session, owner, bound, now, lost) if latest else (),
+        unaccounted=(*now_wrong, *suspects.reserved_in_vain(session, owner, start, until)),
         doubly=suspects.doubly(session, owner, start, until),
         unverified=suspects.unverified(session, owner.server, start, until),
     )
@@ -95,6 +80,7 @@ async def close_books(rt: Runtime, _server: str) -> Counts:
         if await rt.write(closed_days.write, books, rt.now()):
             told(books)
             counts += _counts(books)
+    await rt.write(asks.forget, owner.server, rt.now() - rt.settings.app.books.longest)
     return counts
 
 

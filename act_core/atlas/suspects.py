@@ -1,7 +1,6 @@
 """Jobs of which the books cannot give an account, and those that may have run twice; each named, with why."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CompoundSelect, and_, cast, exists, func, select, union_all
 from sqlalchemy.orm import Session, aliased
 
+from act_core.atlas import asks
 from act_core.atlas.accounting import ATTEMPTS, JOBS, OPEN, Owner, attempts_of, ended, parameters
 from act_core.atlas.accounts import Finding, Tried, twice_executed
 from act_core.atlas.books import app_job_id
@@ -25,25 +25,22 @@ _UNBOUND = (
 )  # open jobs that need no attempt
 
 
-@dataclass(frozen=True, slots=True)
-class LostAnswer:
-    """A call for jobs whose answer did not arrive: PanDA may have reserved up to `n` jobs for us."""
-
-    queue: str
-    at: datetime
-    n: int
-
-
 def unaccounted(
-    session: Session,
-    owner: Owner,
-    patience: Mapping[PandaState, timedelta],
-    now: datetime,
-    lost: Sequence[LostAnswer] = (),
+    session: Session, owner: Owner, patience: Mapping[PandaState, timedelta], now: datetime
 ) -> tuple[Finding, ...]:
-    """What is wrong now: jobs without attempts, attempts without jobs, jobs that stand still, lost answers."""
-    answers = [Finding(f"{one.queue} {one.at:%H:%M:%S}", f"no answer to a call for {one.n} jobs") for one in lost]
-    return (*_bare(session, owner), *_strays(session, owner), *_stuck(session, owner, patience, now), *answers)
+    """What is wrong now: jobs without attempts, attempts without jobs, jobs that stand still."""
+    return (*_bare(session, owner), *_strays(session, owner), *_stuck(session, owner, patience, now))
+
+
+def reserved_in_vain(session: Session, owner: Owner, start: datetime, end: datetime) -> tuple[Finding, ...]:
+    """Calls of this time of which PanDA may have reserved jobs that nobody had."""
+    return tuple(
+        Finding(
+            ", ".join(map(str, ask.panda_ids)) or f"{ask.queue} {ask.at:%H:%M:%S}",
+            f"{ask.queue}: PanDA may have reserved {ask.n} jobs, and nobody has them: {ask.why or 'no answer'}",
+        )
+        for ask in asks.lost_between(session, owner.server, start, end)
+    )
 
 
 def _bare(session: Session, owner: Owner) -> Iterable[Finding]:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
-from act_core.atlas import closed_days, closing, suspects
-from act_core.atlas.accounts import Account, Books, Spent, patience
+from act_core.atlas import asks, closed_days, closing, suspects
+from act_core.atlas.accounts import Account, Books, Finding, Spent, patience
 from act_core.atlas.app import APP
-from act_core.atlas.suspects import LostAnswer
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaArchive, PandaRow
 from act_core.db.session import Database
@@ -133,14 +132,24 @@ def test_what_is_unaccounted_for_is_named(ledger: Ledger) -> None:
     other = ledger.job(state="running")
     ledger.db.write(lambda s: s.execute(update(CeJob).where(CeJob.app_job_id == f"{other}.1").values(app="x")) and None)
     bound = patience(timedelta(days=1), timedelta(days=10))
-    found = ledger.db.read(suspects.unaccounted, OWNER, bound, LATER, [LostAnswer("A", NOON, 100)])
+    found = ledger.db.read(suspects.unaccounted, OWNER, bound, LATER)
     assert [(one.job, one.why) for one in found] == [
         (f"{bare}.1", "running, and no attempt stands for it"),
         (f"{other}.1", "running, and no attempt stands for it"),
         (f"{stray}.1", "attempt 1 (submitted) belongs to no PanDA job"),
         (f"{stuck}.1", f"tovalidate since {LATER - timedelta(days=2):%Y-%m-%d %H:%M}"),
-        ("A 12:00:00", "no answer to a call for 100 jobs"),
     ]
+
+
+def test_jobs_that_panda_reserved_in_vain_are_in_the_days_books_and_leave_the_table_later(ledger: Ledger) -> None:
+    ask = ledger.db.write(asks.begin, OWNER.server, "A", "managed", 100, NOON)
+    ledger.db.write(asks.lost, ask, asks.What.LOST, "the line was cut", 3)
+    (found,) = computed(ledger).unaccounted
+    assert found == Finding("A 12:00:00", "A: PanDA may have reserved 3 jobs, and nobody has them: the line was cut")
+    ledger.db.write(asks.forget, OWNER.server, NOON)
+    assert computed(ledger).unaccounted == (found,)
+    ledger.db.write(asks.forget, OWNER.server, LATER)
+    assert computed(ledger).unaccounted == ()
 
 
 def test_who_ran_twice_is_found_by_what_the_ces_said(ledger: Ledger) -> None:
