@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import Booked, Change, app_of
+from act_core.atlas.books import TRANSFERRING, Booked, Change, app_of
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.reports import JobStatus
 from act_core.db import wishes
@@ -17,8 +17,8 @@ from act_core.states import PandaState
 
 BATCH = 1000
 AGAIN = timedelta(minutes=5)  # PanDA did not say how a job is
-# Only a pilot's word ends these; what is `holding` or `transferring` has had it, and PanDA goes on by itself.
-STILL_WAITS = frozenset({"activated", "sent", "starting", "running"})
+# Only a pilot's word ends these; what is `holding` has had it, or PanDA ends it by itself.
+STILL_WAITS = frozenset({"activated", "sent", "starting", "running", TRANSFERRING})
 
 
 async def due(rt: Runtime) -> Sequence[str]:
@@ -43,11 +43,16 @@ def _rows(session: Session, server: str, now: datetime) -> list[Booked]:
 
 
 def after_asking(row: Booked, said: JobStatus | None, now: datetime) -> Change:
-    """What PanDA's books say of a job whose CE job is over: only one that it still waits for is reported, as failed."""
+    """What PanDA's books say of a job whose CE job is over: only one that it still waits for is reported, as failed.
+
+    `transferring` may be the pilot's last word, after which PanDA waits for ever, or follow its final report: then
+    PanDA refuses ours as `alreadydone` (panda.md 3.4).
+    """
     if said is None:
         return Change(None, {"check_due_at": now + AGAIN})
     if said.status in STILL_WAITS and said.attempt_nr == row.attempt_nr:
-        return Change(PandaState.TOREPORT, {"heartbeat_due_at": now, "check_due_at": None})
+        known = {"told": TRANSFERRING} if said.status == TRANSFERRING else {}
+        return Change(PandaState.TOREPORT, {"heartbeat_due_at": now, "check_due_at": None} | known)
     columns = {"told": said.status[:16], "told_at": now, "check_due_at": None}
     return Change(PandaState.CLOSED, columns | ({"error": None} if said.status == "finished" else {}))
 

@@ -19,6 +19,7 @@ from act_core.states import PANDA_FINAL, PANDA_LIFE, PandaState, end_of
 
 logger = log(__name__)
 NAME = "atlas"  # of the first instance, to the engine
+TRANSFERRING = "transferring"  # PanDA's word
 PILOT = "pilot"  # the reporter of a job whose pilot talks to PanDA itself once it runs
 REPORTS = 32 * 1024 * 1024  # bytes of final reports that a step reads at a time
 WRITABLE = frozenset(

@@ -73,6 +73,8 @@ CODES: tuple[CodeRule, ...] = (
     _rule(r"proxy.{0,30}expired|(credential|delegation).{0,30}(expired|not found|invalid)", 1163, "proxy not valid"),
     _rule(r"(staging|files?).{0,20}post-?processing|(upload|stage-?out).{0,30}fail", STAGE_OUT_FAILED, "stage-out"),
     _rule(r"fail\w*.{0,40}(upload|output file|stage-?out)", STAGE_OUT_FAILED, "stage-out"),
+    _rule(r"^stage-?out of ", STAGE_OUT_FAILED, "stage-out"),
+    _rule(r"^stage-?in of ", STAGE_IN_FAILED, "stage-in"),
     _rule(r"(staging|files?).{0,20}pre-?processing|(download|stage-?in).{0,30}fail", STAGE_IN_FAILED, "stage-in"),
     _rule(r"fail\w*.{0,40}(download|input file|stage-?in)|user file:.*timeout", STAGE_IN_FAILED, "stage-in"),
     _rule(r"preempt|evicted", 1379, "preempted"),

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, kill_orders, panda_check
-from act_core.atlas.books import Booked, Change, app_of
+from act_core.atlas.books import PILOT, TRANSFERRING, Booked, Change, app_of
 from act_core.atlas.final import Ended, final_update, for_the_books
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.kill_orders import New, Terms
@@ -118,9 +118,13 @@ def killed(row: Booked, now: datetime) -> str:
 def _after_final(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
     if answer.settled:
         said = json.loads(row.report) if row.report else {"job_status": row.told}
+        by_pilot = answer.already_done and row.reporter == PILOT and row.told == TRANSFERRING
+        if by_pilot:
+            said = {"job_status": "finished"}  # only after a good report of the pilot PanDA transfers
         first = row.refused == 0  # else an earlier one may have arrived, and PanDA's answer been lost
-        columns = for_the_books(said, first and (answer.kill or answer.already_done))
+        columns = for_the_books(said, first and not by_pilot and (answer.kill or answer.already_done))
         columns |= {"told": said["job_status"], "told_at": now, "heartbeat_due_at": None, "refused": 0}
+        columns |= {"error": None} if by_pilot else {}
         return Change(PandaState.CLOSED, columns)
     return _again(row, answer, now)
 

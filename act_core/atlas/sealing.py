@@ -37,7 +37,12 @@ def secrets_of(key: Vault, row: Booked) -> Mapping[str, SecretStr]:
     """Raises CredentialError: there is no key, or another one has sealed them."""
     if row.secrets is None:
         return {}
-    return {name: SecretStr(value) for name, value in json.loads(key.open(row.secrets).get_secret_value()).items()}
+    return opened(key, row.secrets)
+
+
+def opened(key: Vault, secrets: bytes) -> Mapping[str, SecretStr]:
+    """By name. Raises CredentialError."""
+    return {name: SecretStr(value) for name, value in json.loads(key.open(secrets).get_secret_value()).items()}
 
 
 def _text(job: PandaJob) -> str:

@@ -43,6 +43,7 @@ from act_core.errors import ConfigError, DiskError, Transient
 from act_core.jobspec import InputFile, JobSpec
 from act_core.states import CeState
 
+LAST_MOMENT_S = 2.0  # that a runner may take to end once its job is over
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class LocalCe:
         self._root = (options.root or place.state_dir / "local" / place.name).absolute()
         self._slots = options.slots
         self._place = place
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: list[tuple[subprocess.Popen[bytes], JobDir]] = []
         self.answers = 0
         self.traits = Traits(
             kind="local",
@@ -184,8 +185,8 @@ class LocalCe:
         return answer
 
     async def close(self) -> None:
-        """Jobs go on; ended children are reaped."""
-        self._reap()
+        """Jobs go on; ended children are reaped, and those whose jobs are over end in a moment."""
+        await asyncio.to_thread(self._reap, LAST_MOMENT_S)
 
     def _jobs(self, ids: Collection[RemoteId] | Iterator[RemoteId]) -> Iterator[tuple[RemoteId, JobDir]]:
         for one in ids:
@@ -204,8 +205,11 @@ class LocalCe:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _reap(self) -> None:
-        self._children = [child for child in self._children if child.poll() is None]
+    def _reap(self, moment: float = 0.0) -> None:
+        for child, job in self._children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(moment if job.over() else 0.0)
+        self._children = [(child, job) for child, job in self._children if child.returncode is None]
 
     def _advance(self) -> None:
         """Start committed jobs while there are free slots."""
@@ -229,7 +233,7 @@ class LocalCe:
                 start_new_session=True,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
             )
-        self._children.append(child)
+        self._children.append((child, job))
         # The slot counts as taken once the runner has claimed the job.
         for _ in range(500):
             if job.started() or child.poll() is not None:

@@ -20,10 +20,13 @@ from rich.table import Table
 
 from act_core.cli.out import err, fail, out, print_json
 from act_core.db import listing
+from act_core.db.bootstrap import tower_id
 from act_core.db.session import Database
 from act_core.errors import ActError, Transient
 from act_core.settings import load_settings
 from act_core.simulators.scene import Scene
+from act_core.simulators.scene_condor import left as condor_left
+from act_core.simulators.scene_plan import CONDOR, PandaAuth, Plan, read_condor
 from act_core.states import FINAL, CeState
 
 SHOWN = (
@@ -34,12 +37,13 @@ SHOWN = (
     CeState.FINISHED,
     CeState.DONE,
 )
+FILES = 2  # of each job on storage: an output and the log
 UP_S, DOWN_S, LOOK_S, PRINT_EVERY_S = 120.0, 30.0, 0.5, 10.0
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What the witnesses say: the payloads' own trace, PanDA's books, the CEs' lists. Times in seconds."""
+    """What the witnesses say: the payloads' own trace, PanDA's books, the CEs' lists, storage. Times in seconds."""
 
     jobs: int
     ran: int = 0
@@ -48,12 +52,13 @@ class Verdict:
     books: Mapping[str, int] = field(default_factory=dict)
     reported_twice: int = 0
     left: Mapping[str, int] = field(default_factory=dict)
+    stored: int = 0  # files
     setup_s: float = 0
     jobs_s: float = 0
 
     @property
     def good(self) -> bool:
-        clean = not any(self.left.values())
+        clean = not any(self.left.values()) and self.stored == self.jobs * FILES
         return self.ran == self.finished == self.jobs and not self.twice and not self.reported_twice and clean
 
     def as_json(self) -> dict[str, Any]:
@@ -67,6 +72,7 @@ class Verdict:
             "reported_twice": self.reported_twice,
             "panda": dict(self.books),
             "left_on_ces": dict(self.left),
+            "files_missing": self.jobs * FILES - self.stored,
             "setup_s": round(self.setup_s, 1),
             "jobs_s": round(self.jobs_s, 1),
         }
@@ -80,15 +86,25 @@ def demo(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the Prefect UI; 0: a free one")] = 0,
     timeout: Annotated[float, typer.Option(help="give up after so many seconds")] = 600,
+    panda_auth: Annotated[PandaAuth, typer.Option(help="what tower and pilots show PanDA")] = "proxy",
+    htcondor: Annotated[
+        Path | None,
+        typer.Option(help="send true pilots through this HTCondor, too: a file like aCTConfigARC.yaml with its site"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="the verdict for programs")] = False,
 ) -> None:
     """Watch the tower at work: simulated PanDA, CRIC, storage and ARC CEs, and real processes on this machine.
 
+    Queues with native pilots, which the tower speaks for, and with true ones, which speak to PanDA themselves.
+
     Exit 0 only if every job ran exactly once, PanDA's books say finished, and nothing is left on any CE.
     """
+    plan = Plan(panda_auth=panda_auth, condor=read_condor(htcondor) if htcondor else None)
+    if htcondor is None:
+        err.print("HTCondor is left out: `--htcondor FILE` names one")
     root = _fresh(directory)
     try:
-        verdict = _play(root, jobs, keep, port, timeout, json)
+        verdict = _play(root, plan, jobs, keep, port, timeout, json)
     finally:
         if directory is None:
             shutil.rmtree(root, ignore_errors=True)
@@ -107,10 +123,10 @@ def _fresh(directory: Path | None) -> Path:
     return directory.absolute()
 
 
-def _play(root: Path, jobs: int, keep: bool, port: int, timeout: float, json: bool) -> Verdict:
+def _play(root: Path, plan: Plan, jobs: int, keep: bool, port: int, timeout: float, json: bool) -> Verdict:
     began = time.monotonic()
     err.print("starting the grid: storage, PanDA, three ARC CEs, CRIC …")
-    with Scene(root) as scene:
+    with Scene(root, plan) as scene:
         environment = {**os.environ, **scene.environment}
         err.print("starting the tower: state tables, Prefect's server, schedules, worker …")
         tower = _start_tower(root, environment, port)
@@ -119,6 +135,7 @@ def _play(root: Path, jobs: int, keep: bool, port: int, timeout: float, json: bo
             err.print(f"the tower is up; Prefect UI: {address}")
             verdict = Verdict(scene.order(jobs), setup_s=time.monotonic() - began)
             _watch(scene, verdict, tower, timeout)
+            verdict.stored = scene.stored()
             _report(verdict)
             err.print(f"  Prefect UI: {address} (up while the demo is)" if address else "  Prefect told no address")
             if keep and not json:
@@ -197,7 +214,10 @@ def _watch(scene: Scene, verdict: Verdict, tower: "subprocess.Popen[bytes]", tim
                     printed = verdict.jobs_s
                     live.console.print(f"{printed:5.0f} s  {verdict.finished} of {verdict.jobs} finished")
                 if sum(verdict.books.values()) >= verdict.jobs and not any(verdict.left.values()):
-                    return
+                    if scene.plan.condor is not None:
+                        verdict.left = {**verdict.left, CONDOR: condor_left(settings, CONDOR, db.read(tower_id))}
+                    if not any(verdict.left.values()):
+                        return
                 time.sleep(LOOK_S)
     finally:
         db.close()
@@ -243,7 +263,7 @@ def _report(verdict: Verdict) -> None:
     colour = "green" if verdict.good else "red"
     err.print(
         f"[{colour}]{said['finished']} of {said['jobs']} finished, {said['lost']} lost, {said['twice']} run twice, "
-        f"{sum(verdict.left.values())} left on the CEs[/{colour}] "
+        f"{sum(verdict.left.values())} left on the CEs, {said['files_missing']} outputs missing[/{colour}] "
         f"in {said['jobs_s']} s (after {said['setup_s']} s of starting up)"
     )
     for word, n in verdict.books.items():

@@ -12,6 +12,7 @@ from act_core.ce.xrsl_writer import written
 from act_core.cli.context import check_known, database, now, settings
 from act_core.cli.out import err, out, plain, print_json, table
 from act_core.cli.stories import brief, story, summary
+from act_core.cli.try_job import try_
 from act_core.db import ces as ce_rows
 from act_core.db import listing, wishes
 from act_core.db.arrivals import NewJob, add_jobs
@@ -27,7 +28,8 @@ from act_core.manual import NAME
 from act_core.settings import Settings
 from act_core.states import CeState, Request
 
-app = typer.Typer(help="Add, list, show and steer jobs.", no_args_is_help=True)
+app = typer.Typer(help="Add, list, show, try and steer jobs.", no_args_is_help=True)
+app.command("try")(try_)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 Ids = Annotated[list[str], typer.Argument(help="job ids, submission keys, or ids on the CE", metavar="ID…")]
 

@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from act_core.cli.out import err, plain
+from act_core.credentials.tokens import read_token
 from act_core.errors import BadInput
+from act_core.simulators import pilot_run
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
 from act_core.simulators.arc_pilot import native_payload, running_payload
@@ -23,6 +25,9 @@ from act_core.simulators.cric_queues import QueueDescription
 from act_core.simulators.panda import PandaOptions, serve_panda
 from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Patience
+from act_core.simulators.panda_roles import Token
+from act_core.simulators.pilot_file import wrapper
+from act_core.simulators.pilot_ways import WAYS, checked
 from act_core.simulators.pki import TestPki, server_context
 from act_core.simulators.serve import Opening, run_forever
 from act_core.simulators.storage_server import StorageOptions, serve_storage
@@ -62,6 +67,9 @@ def panda(
     storage_control: Annotated[str | None, typer.Option(help="control address of a simulated storage")] = None,
     adder: Annotated[float, typer.Option(help="seconds from a final report to the job's end")] = 1.0,
     api: Annotated[Generation, typer.Option(help="v1: servers from 1.0; both: 0.6 to 0.8; legacy: before")] = "v1",
+    token_file: Annotated[
+        Path | None, typer.Option(help="who shows this token (Origin: atlas.production) may all; certificates nothing")
+    ] = None,
     ready_file: Ready = None,
 ) -> None:
     """PanDA, either API, as strict as the real one. Jobs are made by POST /jobs on the control address."""
@@ -69,6 +77,8 @@ def panda(
     options = PandaOptions(
         patience=Patience(adder=timedelta(seconds=adder)),
         storage_control=storage_control,
+        fqans=None if token_file is None else {},
+        tokens=() if token_file is None else (Token(SecretStr(read_token(token_file))),),
         api=api,
         tls=tls,
         port=port,
@@ -159,6 +169,42 @@ def _tell_how(pki: Path) -> None:
     if err.is_terminal:
         told = f"export ACT_VOMS__PROXYPATH={proxy} ACT_VOMS__CACERTDIR={pki.absolute() / 'certificates'}"
         err.print(plain(f"for commands that use it:\n  {told}\n  act ces add URL"), markup=False)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="\n\n".join(("Ways to die:", *(f"{name}: {way.words}" for name, way in WAYS.items()))),
+)
+def pilot(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Option(help="of the job: pandaJobData.out, inputs; outputs come there")] = Path(),
+    die: Annotated[str, typer.Option(help="a way to die, see below; default: $ACT_PILOT_DIE, or as the job says")] = "",
+    write: Annotated[
+        Path | None, typer.Option(help="run nothing, write the pilot as one executable file, for executable.wrapperurl")
+    ] = None,
+) -> None:
+    """A pilot in this terminal, with the options of the true wrapper: -q QUEUE -j LABEL --url https://HOST -p PORT …
+
+    With --url and without -z it is a true one: reports to PanDA (with $X509_USER_PROXY, or $PANDA_AUTH_TOKEN and
+    $PANDA_AUTH_ORIGIN), asks it for a job if there is no pandaJobData.out, and sends outputs to storage itself.
+    Without, it is native: it leaves outputs, heartbeat.json and output.list. The payload does what jobPars say
+    (--sleep S --size BYTES --fail CODE). Its exit code is the pilot's.
+
+    Of the simulated one alone: --storage URL (outputs), --replicas URL (inputs), --witness FILE (a line for each
+    execution), --heartbeat S, --cadir DIR, --token FILE --origin VO.ROLE, --upload (native, outputs sent all the same).
+    """
+    if write is not None:
+        try:
+            write.write_bytes(wrapper())
+            write.chmod(0o755)
+        except OSError as wrong:
+            raise BadInput(f"--write {write}: {wrong.strerror}") from wrong
+        return
+    try:
+        checked(die)
+    except ValueError as wrong:
+        raise BadInput(f"--die: {wrong}") from wrong
+    raise typer.Exit(pilot_run.main([*context.args, *(("--die", die) if die else ())], directory))
 
 
 @app.command()

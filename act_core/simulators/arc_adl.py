@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from act_core.jobspec import PROXY_ENVIRONMENT
 from act_core.simulators.arc_description import BadDescription, Description, Input, Output
 
 PARSING_ERROR = "emies:adl parsing error"
@@ -56,6 +57,7 @@ def parse(text: str) -> Description:
         queue=root.findtext(f"{ADL}Resources/{ADL}QueueName", "").strip(),
         cores=_number(root.findtext(f"{ADL}Resources/{ADL}SlotRequirement/{ADL}NumberOfSlots"), 1),
         walltime_s=_number(root.findtext(f"{ADL}Resources/{ADL}WallTime"), 0),
+        proxy=PROXY_ENVIRONMENT in (_text(one, "Name") for one in root.iter(f"{ADL}RuntimeEnvironment")),
         reruns=min(MOST_RERUNS, _number(application.findtext(f"{NORDUGRID}Rerun"), 0)),
     )
 

@@ -53,7 +53,7 @@ class Delegations:
     """All delegations of a CE, each visible to its owner only. `ahead`: the CE's clock, where their ends matter."""
 
     def __init__(self, ca_dir: Path) -> None:
-        self._ca_dir = ca_dir
+        self.ca_dir = ca_dir
         self._kept: dict[tuple[str, str], Delegation] = {}
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self.ahead = timedelta(0)
@@ -96,8 +96,7 @@ class Delegations:
 
         Raises Expired.
         """
-        usable = (one for name in delegation_ids if (one := self.find(owner, name)) and one.chain and one.key)
-        one = next(usable, None)
+        one = self._usable(owner, delegation_ids)
         if one is not None and one.ends() <= datetime.now(UTC) + self.ahead:
             raise Expired("the delegated proxy has expired")
         name = (owner, one.id) if one else ("", "")
@@ -105,17 +104,30 @@ class Delegations:
             self._contexts[name] = self._made(one)
         return self._contexts[name]
 
+    def proxy(self, owner: str, delegation_ids: tuple[str, ...]) -> bytes:
+        """Certificate, key and chain of the first usable delegation, as a job gets them; empty: there is none."""
+        one = self._usable(owner, delegation_ids)
+        return _pem(one.chain, one.key) if one is not None and one.key is not None else b""
+
+    def _usable(self, owner: str, delegation_ids: tuple[str, ...]) -> Delegation | None:
+        found = (self.find(owner, name) for name in delegation_ids)
+        return next((one for one in found if one is not None and one.chain and one.key), None)
+
     def _made(self, one: Delegation | None) -> ssl.SSLContext:
         if one is None or one.key is None:
-            return client_context(self._ca_dir)
-        certificates = [c.public_bytes(serialization.Encoding.PEM) for c in x509.load_pem_x509_certificates(one.chain)]
-        key = one.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+            return client_context(self.ca_dir)
         with tempfile.TemporaryDirectory(prefix="act-arc-") as folder:
             proxy = Path(folder) / "proxy"
-            write_private(proxy, b"".join([certificates[0], key, *certificates[1:]]))
-            return client_context(self._ca_dir, proxy)
+            write_private(proxy, _pem(one.chain, one.key))
+            return client_context(self.ca_dir, proxy)
+
+
+def _pem(chain: bytes, key: rsa.RSAPrivateKey) -> bytes:
+    certificates = [c.public_bytes(serialization.Encoding.PEM) for c in x509.load_pem_x509_certificates(chain)]
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return b"".join([certificates[0], private, *certificates[1:]])
 
 
 def new_key() -> rsa.RSAPrivateKey:

@@ -43,4 +43,5 @@ class Description:
     cores: int = 1
     walltime_s: int = 0  # 0: it names none
     reruns: int = 0
+    proxy: bool = False  # a copy of the delegated proxy is wanted beside the job (`ENV/PROXY`)
     language: str = "emies:adl"

@@ -158,7 +158,7 @@ class Life:
         job.holds_slot, job.batch, job.node = True, Batch.RUNNING, f"node{random.randrange(NODES)}.{self._name}"
         job.started, job.executions = datetime.now(UTC), job.executions + 1
         self._enter(job, Internal.INLRMS)
-        order = _order(job)
+        order = _order(job, *self._transfers.shown(job))
         if self._witness is not None:
             self._witness.append(witness_key(order), name=job.about.name, ce=self._name, at=time.time())
         self._start(job, self._payload(order), self._ran)
@@ -263,7 +263,7 @@ def _prune(job: Job) -> None:
     job.session.keep_only([*job.about.outputs, *map(Output, brought)])
 
 
-def _order(job: Job) -> PayloadJob:
+def _order(job: Job, proxy: bytes, ca_dir: str) -> PayloadJob:
     about, files = job.about, job.session.files
     inputs: dict[str, bytes | str] = {one.name: one.sources[0] for one in about.inputs if one.sources}
     return PayloadJob(
@@ -279,4 +279,6 @@ def _order(job: Job) -> PayloadJob:
         cores=about.cores,
         node=job.node,
         walltime_s=about.walltime_s,
+        proxy=proxy,
+        ca_dir=ca_dir,
     )

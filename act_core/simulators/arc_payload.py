@@ -28,6 +28,8 @@ class PayloadJob:
     node: str = "node1.example"
     walltime_s: float = 0  # that it asked for; 0: it named none
     stdin: str = ""
+    proxy: bytes = b""  # PEM: certificate, key, chain; empty: it asked for none
+    ca_dir: str = ""  # of the authorities that the CE trusts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 
+from act_core.credentials.private import write_private
 from act_core.simulators.arc_payload import PayloadJob, PayloadResult
 
 LONGEST_S = 86_400.0  # of a job that names no wall time
 MOST_BYTES = 256 * 1024 * 1024  # that a job may leave: the CE keeps them in memory
 NOT_STARTED, OVER_TIME = 127, 137  # exit codes, as a shell tells them
 MEMORY_KB = 1000
+PROXY = "user.proxy"  # as ENV/PROXY calls it
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -34,6 +36,8 @@ async def real_payload(job: PayloadJob) -> PayloadResult:
 def _lay_out(home: Path, job: PayloadJob) -> None:
     for name, content in job.inputs.items():
         _inside(home, name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    if job.proxy:
+        write_private(home / PROXY, job.proxy)
     if not job.executable.startswith("/"):
         with contextlib.suppress(FileNotFoundError):
             _inside(home, job.executable).chmod(0o700)
@@ -91,7 +95,7 @@ def _started(home: Path, job: PayloadJob) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(  # noqa: S603 - to run it is what was asked for
             [program, *job.arguments],
             cwd=home,
-            env=_environment(home, job.environment),
+            env=_environment(home, job),
             stdin=given,
             stdout=out,
             stderr=err,
@@ -99,11 +103,14 @@ def _started(home: Path, job: PayloadJob) -> "subprocess.Popen[bytes]":
         )
 
 
-def _environment(home: Path, own: Mapping[str, str]) -> dict[str, str]:
-    return {"PATH": _PATH, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **own}
+def _environment(home: Path, job: PayloadJob) -> dict[str, str]:
+    shown = {"X509_USER_PROXY": str(home / PROXY), "X509_CERT_DIR": job.ca_dir} if job.proxy else {}
+    return {"PATH": _PATH, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **shown, **job.environment}
 
 
 def _gathered(home: Path) -> dict[str, bytes]:
+    """Its plain files, but for its proxy. Raises ValueError."""
+    (home / PROXY).unlink(missing_ok=True)
     plain = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
     if (size := sum(path.stat().st_size for path in plain)) > MOST_BYTES:
         raise ValueError(f"the job leaves {size} bytes, more than {MOST_BYTES}")

@@ -52,6 +52,11 @@ class Transfers:
         if self._session is not None:
             await self._session.close()
 
+    def shown(self, job: Job) -> tuple[bytes, str]:
+        """The proxy that a job asked for, and where the authorities are."""
+        proxy = self._delegations.proxy(job.owner, job.about.delegations) if job.about.proxy else b""
+        return proxy, str(self._delegations.ca_dir)
+
     async def stage_in(self, job: Job) -> str:
         """All inputs with a source, into the session directory. What went wrong; empty: all is there."""
         for one in job.about.inputs:

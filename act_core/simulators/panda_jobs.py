@@ -4,9 +4,10 @@ import uuid
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from act_core.simulators.contents import adler32, generated
+from act_core.simulators.pilot_ways import AFTER_RUNNING, checked
 
 JobValue = str | int | None
 Kind = Literal["production", "analysis", "test"]
@@ -49,8 +50,14 @@ class JobOrder(BaseModel):
     output_size: int = Field(default=1000, ge=0)
     run_s: float = Field(default=0.5, ge=0)
     fail: int = Field(default=0, ge=0, le=255)  # exit code of the payload
-    silent: bool = False  # the pilot dies without a trace
+    silent: bool = False  # the pilot dies without a trace, once the payload runs
+    die: str = ""  # another way for the pilot to die (pilot_ways)
     extra: dict[str, str | int] = Field(default_factory=dict)  # fields that replace or extend the job's
+
+    @field_validator("die")
+    @classmethod
+    def _known_way(cls, way: str) -> str:
+        return checked(way)
 
     @model_validator(mode="after")
     def _no_own_id(self) -> "JobOrder":
@@ -84,7 +91,8 @@ def render(order: JobOrder, number: int) -> dict[str, JobValue]:
 
 def _head(order: JobOrder, number: int) -> dict[str, JobValue]:
     analysis = order.kind == "analysis"
-    pars = f"--sleep {order.run_s:g} --size {order.output_size} --fail {order.fail}" + " --silent" * order.silent
+    die = order.die or (AFTER_RUNNING if order.silent else "")
+    pars = f"--sleep {order.run_s:g} --size {order.output_size} --fail {order.fail}" + (f" --die {die}" if die else "")
     return {
         "StatusCode": 0, "PandaID": number, "attemptNr": order.attempt, "prodSourceLabel": order.source_label,
         "coreCount": order.cores, "minRamCount": order.memory_mb, "maxCpuCount": order.cpu_s,

@@ -1,7 +1,8 @@
-"""A stand-in for the ATLAS pilot in native mode. One file, standard library only: it is shipped to worker nodes.
+"""What a stand-in for the ATLAS pilot is told, and what it makes of it: outputs, log, report. No I/O.
 
-It reads `pandaJobData.out`, checks the inputs that the CE has brought, "computes", and leaves outputs, the log
-tarball, `heartbeat.json` (legacy `updateJob` names) and `output.list` (what the CE shall upload, and where to).
+It reads `pandaJobData.out`, checks the inputs, "computes", and has outputs, the log tarball, `heartbeat.json` (legacy
+`updateJob` names) and `output.list` (what the CE shall upload, and where to). `pilot_run` is the one that runs.
+Standard library only: it is shipped to worker nodes.
 """
 
 import argparse
@@ -9,36 +10,50 @@ import gzip
 import hashlib
 import io
 import json
-import os
-import platform
 import shlex
-import ssl
-import sys
 import tarfile
 import time
-import urllib.request
 import uuid
 import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
+
+from act_core.simulators import pilot_ways
+from act_core.simulators.pilot_ways import Produced, checked, spoiled
 
 JOB_FILE = "pandaJobData.out"
 STAGE_IN_FAILED, PAYLOAD_FAILED = 1099, 1305  # the pilot's own error codes
-UPLOAD_DEADLINE = 60.0  # seconds per file
+DIE = "ACT_PILOT_DIE"  # environment: a way of `pilot_ways`
 
 
 @dataclass(frozen=True)
 class PilotArguments:
-    """What the pilot is told on its command line; everything else of the wrapper's options is accepted and ignored."""
+    """What the pilot is told on its command line; everything else of the wrapper's options is accepted and ignored.
+
+    Those of one letter, and `url`, are the true wrapper's; the others stand in a queue's `pilot_args`.
+    """
 
     queue: str = ""
     label: str = ""
+    url: str = ""  # PanDA's address without port
+    port: str = "443"
+    mute: bool = False  # speaks to nobody and moves no data: native
     storage: str = ""  # base URL of the outputs
-    witness: str = ""  # a file that counts executions
-    upload: bool = False  # outputs are sent by the pilot itself, not by the CE
+    replicas: str = ""  # base URL of inputs that it fetches itself; a true pilot without reads none
+    witness: str = ""  # a file that counts executions, or an https address below which each leaves a file
+    upload: bool = False  # a native pilot sends its outputs itself
+    heartbeat: float = 1800.0  # seconds between a true pilot's words
+    ca_dir: str = ""  # default: X509_CERT_DIR, or what the system trusts
+    token: str = ""  # a file, for PanDA; default: PANDA_AUTH_TOKEN, else the proxy speaks for it
+    origin: str = ""  # with the token; default: PANDA_AUTH_ORIGIN
+    die: str = ""
+
+    @property
+    def true(self) -> bool:
+        """Whether it reports to PanDA and moves its data itself."""
+        return bool(self.url) and not self.mute
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ class PayloadOrder:
     sleep: float = 0.0  # seconds
     size: int = 1000  # bytes of each output
     fail: int = 0  # exit code
-    silent: bool = False  # dies without a trace: no heartbeat, no outputs, no log
+    die: str = ""  # a way of `pilot_ways`
 
 
 @dataclass(frozen=True)
@@ -59,16 +74,9 @@ class Ran:
     end: float
     cpu: float = 0.0
     node: str = "localhost"
-    problem: str = ""  # why the inputs were no good
+    problem: str = ""  # why it failed, if not by its payload's exit code
+    code: int = 0  # the pilot's error code for the problem; 0: of stage-in
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-class Produced(NamedTuple):
-    """Files by name (outputs, log, heartbeat.json, output.list), the exit code, and the report of heartbeat.json."""
-
-    files: dict[str, bytes]
-    exit_code: int
-    report: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,12 @@ def parse_arguments(arguments: Sequence[str]) -> PilotArguments:
     parser = _parser("pilot")
     parser.add_argument("-q", dest="queue", default="")
     parser.add_argument("-j", dest="label", default="")
-    parser.add_argument("--storage", default="")
-    parser.add_argument("--witness", default="")
+    parser.add_argument("-p", dest="port", default="443")
+    parser.add_argument("-z", dest="mute", action="store_true")
+    for name in ("url", "storage", "replicas", "witness", "token", "origin", "die"):
+        parser.add_argument(f"--{name}", default="")
+    parser.add_argument("--cadir", dest="ca_dir", default="")
+    parser.add_argument("--heartbeat", type=float, default=1800.0)
     parser.add_argument("--upload", action="store_true")
     words = [word for argument in arguments for word in _split(argument)]
     return PilotArguments(**_known(parser, words))
@@ -118,7 +130,7 @@ def parse_job(text: str) -> dict[str, str]:
 
 
 def payload_order(job: Mapping[str, str]) -> PayloadOrder:
-    """`--sleep 0.5 --size 1000 --fail 0` of jobPars; other words are the business of a real transform.
+    """`--sleep 0.5 --size 1000 --fail 0 --die killed` of jobPars; other words are the business of a real transform.
 
     Raises ValueError for values that make no sense.
     """
@@ -126,8 +138,13 @@ def payload_order(job: Mapping[str, str]) -> PayloadOrder:
     parser.add_argument("--sleep", type=float, default=0.0)
     parser.add_argument("--size", type=int, default=1000)
     parser.add_argument("--fail", type=int, default=0)
-    parser.add_argument("--silent", action="store_true")
+    parser.add_argument("--die", default="")
     return PayloadOrder(**_known(parser, shlex.split(job.get("jobPars", ""))))
+
+
+def input_names(job: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Scope and name of each input."""
+    return list(zip(_csv(job, "scopeIn"), _csv(job, "inFiles"), strict=True))
 
 
 def check_inputs(job: Mapping[str, str], read: Callable[[str], bytes | None], unseen: Container[str] = ()) -> str:
@@ -148,12 +165,23 @@ def check_inputs(job: Mapping[str, str], read: Callable[[str], bytes | None], un
     return ""
 
 
+def way_of(job: Mapping[str, str], told: PilotArguments, environment: Mapping[str, str]) -> str:
+    """How it is to die: by its command line, its environment or its job; empty: it is to live. Raises ValueError."""
+    return checked(told.die or environment.get(DIE, "") or payload_order(job).die)
+
+
+def refused_input(way: str) -> str:
+    """Why the stage-in fails, if that is how it is to die."""
+    return "input cannot be had: no replica answers" if way == pilot_ways.STAGE_IN else ""
+
+
 def produce(job: Mapping[str, str], arguments: PilotArguments, ran: Ran) -> Produced:
     """All that the pilot leaves behind; pure, the same job always gives the same outputs."""
-    order = payload_order(job)
-    if order.silent:
-        return Produced({}, order.fail or 1, {})
-    failed = bool(ran.problem or order.fail)
+    order, way = payload_order(job), way_of(job, arguments, ran.environment)
+    code = pilot_ways.WAYS[way].sudden if way else None
+    if code is not None and (way == pilot_ways.BEFORE_WORD or not ran.problem):
+        return Produced({}, order.fail or code, {})
+    failed = bool(ran.problem or order.fail or way == pilot_ways.FAILED_BUT_OK)
     names = _names(job)
     files = {} if failed else {lfn: _content(job["PandaID"], lfn, order.size) for _, lfn in names.outputs}
     scopes = {} if failed else {lfn: scope for scope, lfn in names.outputs}
@@ -162,19 +190,21 @@ def produce(job: Mapping[str, str], arguments: PilotArguments, ran: Ran) -> Prod
         scopes[names.log[1]] = names.log[0]
     surls = {lfn: f"{arguments.storage.rstrip('/')}/{scope}/{lfn}" for lfn, scope in scopes.items()}
     listed = {lfn: _listed(job, lfn, files[lfn], surl) for lfn, surl in surls.items()}
-    report = _report(job, arguments, ran, order, listed)
+    told = order.fail or int(failed and not ran.problem)
+    report = _report(job, arguments, ran, told, listed)
     files["heartbeat.json"] = json.dumps(report).encode()
     files["output.list"] = "".join(f"{lfn} {surl}\n" for lfn, surl in surls.items()).encode()
-    return Produced(files, 1 if ran.problem else order.fail, report)
+    honest = Produced(files, 1 if ran.problem else told, report)
+    return honest if arguments.true else spoiled(honest, way)
 
 
 def _report(
-    job: Mapping[str, str], arguments: PilotArguments, ran: Ran, order: PayloadOrder, listed: Mapping[str, object]
-) -> dict[str, object]:
+    job: Mapping[str, str], arguments: PilotArguments, ran: Ran, exit_code: int, listed: Mapping[str, object]
+) -> dict[str, Any]:
     cores = int(job.get("coreCount") or 1)
-    pilot_code = STAGE_IN_FAILED if ran.problem else PAYLOAD_FAILED if order.fail else 0
-    diagnosis = ran.problem or (f"payload ended with exit code {order.fail}" if order.fail else "")
-    exe_code = 0 if ran.problem else order.fail
+    pilot_code = (ran.code or STAGE_IN_FAILED) if ran.problem else PAYLOAD_FAILED if exit_code else 0
+    diagnosis = ran.problem or (f"payload ended with exit code {exit_code}" if exit_code else "")
+    exe_code = 0 if ran.problem else exit_code
     outputs = [{"subFiles": [{"name": lfn, "nentries": 10}]} for lfn in listed if lfn != job.get("logFile")]
     return {
         "jobId": job["PandaID"], "state": "failed" if pilot_code else "finished",
@@ -229,59 +259,3 @@ def _log_tarball(job: Mapping[str, str], arguments: PilotArguments, ran: Ran) ->
         entry.size = len(text)
         tarball.addfile(entry, io.BytesIO(text))
     return gzip.compress(plain.getvalue(), mtime=0)
-
-
-def testify(path: str, job: Mapping[str, str], where: str) -> None:
-    """One line for one execution; a single write in append mode, so that parallel jobs do not mix."""
-    line = {"key": job["PandaID"], "name": job.get("jobName", ""), "ce": where, "at": time.time(), "pid": os.getpid()}
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(handle, (json.dumps(line) + "\n").encode())
-    finally:
-        os.close(handle)
-
-
-def run_pilot(arguments: Sequence[str], directory: Path) -> int:
-    """The whole life of one pilot in the job's directory; returns its exit code."""
-    told = parse_arguments(arguments)
-    job = parse_job((directory / JOB_FILE).read_text())
-    start, node = time.time(), platform.node() or "localhost"
-
-    def read(name: str) -> bytes | None:
-        path = directory / name
-        return path.read_bytes() if path.is_file() else None
-
-    problem = check_inputs(job, read)
-    if not problem:
-        if told.witness:
-            testify(told.witness, job, told.queue)
-        time.sleep(payload_order(job).sleep)
-    produced = produce(job, told, Ran(start, time.time(), time.process_time(), node, problem, os.environ))
-    for name, content in produced.files.items():
-        (directory / name).write_bytes(content)
-    if told.upload:
-        _upload(produced)
-    return produced.exit_code
-
-
-def _upload(produced: Produced) -> None:
-    proxy = os.environ.get("X509_USER_PROXY")
-    context = ssl.create_default_context(capath=os.environ.get("X509_CERT_DIR"))
-    if proxy:
-        context.load_cert_chain(proxy)
-    for line in produced.files["output.list"].decode().splitlines():
-        lfn, surl = line.split()
-        request = urllib.request.Request(surl, produced.files[lfn], method="PUT")  # noqa: S310 (the URL is our own)
-        with urllib.request.urlopen(request, timeout=UPLOAD_DEADLINE, context=context):  # noqa: S310
-            pass
-
-
-def main() -> int:
-    """Runs in the current directory; what it says on stdout is the CE's stdout of the job."""
-    code = run_pilot(sys.argv[1:], Path.cwd())
-    sys.stdout.write(f"pilot ended with exit code {code}\n")
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,61 +8,34 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from act_core.credentials.private import write_private
 from act_core.credentials.tls import client_context
 from act_core.errors import ActError
-from act_core.simulators import pilot
+from act_core.simulators.pilot_file import wrapper
 from act_core.simulators.pki import TestPki
+from act_core.simulators.scene_plan import CONDOR, LOCAL, ORIGIN, ArcCe, Plan, QueuePlan, new_token
 from act_core.simulators.serve import Running
 from act_core.simulators.witness import count
 
 START_S, STOP_S, CALL_S = 60.0, 8.0, 60.0
 PROXY_LIFE = timedelta(hours=96)  # a job's proxy must outlive the queue limit
 WRAPPER = "/pilot/runpilot2-wrapper.sh"
-
-
-@dataclass(frozen=True, slots=True)
-class ArcCe:
-    """A simulated ARC CE of the scene."""
-
-    name: str
-    flavour: str  # 6.17 or 7
-    slots: int = 20
-
-
-@dataclass(frozen=True, slots=True)
-class QueuePlan:
-    """A PanDA queue of the scene and its CEs: names of ARC CEs, or `here` for the local one."""
-
-    name: str
-    ces: tuple[str, ...]
-    share: float  # of the jobs
-
-
-ARCS = (ArcCe("arc6", "6.17"), ArcCe("arc7a", "7"), ArcCe("arc7b", "7"))
-LOCAL = "here"
-QUEUES = (
-    QueuePlan("DEMO_ARC6", ("arc6",), 0.3),
-    QueuePlan("DEMO_ARC7", ("arc7a", "arc7b"), 0.55),
-    QueuePlan("DEMO_LOCAL", (LOCAL,), 0.15),
-)
+TRACE = "trace"  # on storage: a file for each execution where no file of this machine can be shared
 
 
 class Scene:
     """Starts and stops the simulators; a context manager. Everything lies below `root`."""
 
-    def __init__(
-        self, root: Path, arcs: Sequence[ArcCe] = ARCS, queues: Sequence[QueuePlan] = QUEUES, info_period: float = 3
-    ) -> None:
-        self.root = root
-        self.arcs, self.queues, self.info_period = tuple(arcs), tuple(queues), info_period
+    def __init__(self, root: Path, plan: Plan | None = None) -> None:
+        self.root, self.plan = root, plan or Plan()
         self.witness = root / "witness.jsonl"
         self.servers: dict[str, Running] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -71,6 +44,7 @@ class Scene:
         self.proxy = self.pki.proxy("tower", PROXY_LIFE, path=root / "proxy.pem")
         self.state_dir = root / "state"
         self.state_dir.mkdir(exist_ok=True, mode=0o700)
+        self.token = new_token(root / "panda-token") if self.plan.panda_auth == "token" else None
 
     def __enter__(self) -> "Scene":
         try:
@@ -87,9 +61,10 @@ class Scene:
         """Storage first: PanDA tells it of inputs, and the pilot lies there."""
         self._await([self._spawn("storage")])
         storage = self.servers["storage"]
-        self._put(f"{storage.url}{WRAPPER}", b"#!/usr/bin/env python3\n" + Path(pilot.__file__).read_bytes())
-        names = [self._spawn("panda", "--storage-control", storage.control)]
-        for arc in self.arcs:
+        self._put(f"{storage.url}{WRAPPER}", wrapper())
+        knows = ["--token-file", str(self.token)] if self.token else []
+        names = [self._spawn("panda", "--storage-control", storage.control, *knows)]
+        for arc in self.plan.arcs:
             names.append(self._spawn(arc.name, *self._arc_options(arc), command="arc"))
         self._await(names)
         self._await([self._spawn("cric", "--queues", str(self._write_queues()))])
@@ -97,7 +72,7 @@ class Scene:
 
     def _arc_options(self, arc: ArcCe) -> list[str]:
         return [
-            *("--flavour", arc.flavour, "--slots", str(arc.slots), "--info-period", str(self.info_period)),
+            *("--flavour", arc.flavour, "--slots", str(arc.slots), "--info-period", str(self.plan.info_period)),
             *("--witness", str(self.witness), "--name", arc.name, "--run", "0.2,1.5", "--stage"),
         ]
 
@@ -150,44 +125,100 @@ class Scene:
         }
 
     def _write_queues(self) -> Path:
-        storage = f"--storage {self.servers['storage'].url}/out"
-        # a simulated CE testifies for its payloads; a real process testifies itself
-        args = {True: f"{storage} --witness {self.witness}", False: storage}
         queues = [
-            {"name": q.name, "ces": [self._ce(ce) for ce in q.ces], "pilot_args": args[LOCAL in q.ces]}
-            for q in self.queues
+            {
+                "name": queue.name,
+                "native": not queue.true,
+                "ces": [self._ce(ce) for ce in queue.ces],
+                "pilot_args": " ".join(self._pilot_args(queue)),
+            }
+            for queue in self.plan.all_queues
         ]
         path = self.root / "queues.yaml"
         path.write_text(yaml.safe_dump(queues))
         return path
 
+    def _pilot_args(self, queue: QueuePlan) -> list[str]:
+        """A simulated CE testifies for its payloads; a real process testifies itself."""
+        storage = self.servers["storage"].url
+        words = ["--storage", f"{storage}/out"]
+        if LOCAL in queue.ces:
+            words += ["--witness", str(self.witness)]
+        if CONDOR in queue.ces:
+            words += ["--witness", f"{storage}/{TRACE}", "--cadir", str(self.pki.ca_dir)]
+        if queue.true:
+            words += ["--replicas", f"{storage}/replicas"]
+        if queue.true and self.token is not None:
+            words += ["--token", str(self._pilots_token(queue)), "--origin", ORIGIN]
+        return words
+
+    def _pilots_token(self, queue: QueuePlan) -> Path:
+        """The token where pilots can read it, and nobody else."""
+        assert self.token is not None
+        account = self.plan.condor.account if self.plan.condor is not None else None
+        if CONDOR not in queue.ces or account is None:
+            return self.token
+        copy = self.root / "pilots-token"
+        write_private(copy, self.token.read_bytes())
+        os.chown(copy, account, -1)
+        return copy
+
     def _ce(self, name: str) -> dict[str, str]:
         if name == LOCAL:
             return {"name": name, "endpoint": "localhost", "flavour": "LOCAL-CE"}
+        if name == CONDOR and self.plan.condor is not None:
+            return {"name": name, "endpoint": str(self.plan.condor.site.get("endpoint")), "flavour": "HTCONDOR-CE"}
         return {"name": name, "endpoint": f"{self.servers[name].url}/arex", "batch_queue": "fork"}
 
     def _write_configuration(self) -> None:
-        sites: dict[str, Any] = {arc.name: {"endpoint": f"{self.servers[arc.name].url}/arex"} for arc in self.arcs}
+        sites: dict[str, Any] = {arc.name: {"endpoint": f"{self.servers[arc.name].url}/arex"} for arc in self.plan.arcs}
+        sites |= self._condor_site()
         sites[LOCAL] = {"kind": "local", "options": {"slots": os.cpu_count() or 1}, "poll": "2 s"}
         arc = {
             "sites": sites,
-            "jobs": {"checkinterval": f"{self.info_period + 2:.0f} s", "checkmintime": "1 s", "grace": "3 s"},
+            "jobs": {"checkinterval": f"{self.plan.info_period + 2:.0f} s", "checkmintime": "1 s", "grace": "3 s"},
             "voms": {"proxypath": str(self.proxy), "cacertdir": str(self.pki.ca_dir)},
             "clean": {"keepfailed": 0},
+            "tokens": dict(self.plan.condor.tokens) if self.plan.condor is not None else {},
         }
         storage = self.servers["storage"].url
         app = {
             "modules": {"app": ["atlas", "manual"]},
-            "panda": {"server": self.servers["panda"].url, "minjobs": 1000, "fetchpause": "2 s"},
+            "panda": {
+                "server": self.servers["panda"].url,
+                "minjobs": 1000,
+                "fetchpause": "2 s",
+                "pilotpatience": "5 s",
+                **({"tokenfile": str(self.token), "origin": ORIGIN} if self.token else {}),
+            },
             "cric": {"server": f"{self.servers['cric'].url}/api/atlas/pandaqueue/query/?json"},
             "executable": {
-                "wrapperurl": f"{storage}{WRAPPER}",
+                "wrapperurl": f"{storage}{WRAPPER}" if self.plan.condor is None else str(self._pilot_file()),
                 "queuedata": "",
                 "replicas": storage + "/replicas/{scope}/{lfn}",
             },
         }
         (self.root / "aCTConfigARC.yaml").write_text(yaml.safe_dump(arc, sort_keys=False))
         (self.root / "aCTConfigAPP.yaml").write_text(yaml.safe_dump(app, sort_keys=False))
+
+    def _condor_site(self) -> dict[str, Any]:
+        """HTCondor's site; where its jobs are another account's, that one finds its way to their files."""
+        if self.plan.condor is None:
+            return {}
+        directory = self.root / CONDOR
+        directory.mkdir(exist_ok=True)
+        if self.plan.condor.account is not None:
+            self.root.chmod(0o711)
+            for one in (self.pki.root, self.pki.ca_dir, directory):
+                one.chmod(0o755)
+        site = dict(self.plan.condor.site)
+        return {CONDOR: {"poll": "2 s"} | site | {"options": {"directory": str(directory)} | site["options"]}}
+
+    def _pilot_file(self) -> Path:
+        """The pilot as a file of this machine: HTCondor's nodes do not know our certificate authority."""
+        path = self.root / Path(WRAPPER).name
+        path.write_bytes(wrapper())
+        return path
 
     def _put(self, url: str, content: bytes) -> None:
         request = urllib.request.Request(url, content, method="PUT")  # noqa: S310 - our own server
@@ -205,20 +236,29 @@ class Scene:
 
     def order(self, jobs: int, **wishes: object) -> int:
         """Ask PanDA for jobs, spread over the queues; returns how many it made."""
-        numbers = [round(jobs * queue.share) for queue in self.queues]
+        queues = self.plan.all_queues
+        numbers = [round(jobs * queue.share) for queue in queues]
         numbers[-1] = jobs - sum(numbers[:-1])
         common: dict[str, object] = {"inputs": 1, "outputs": 1, "run_s": 0.5} | wishes
-        orders = [{"queue": q.name, "n": n, **common} for q, n in zip(self.queues, numbers, strict=True) if n > 0]
+        orders = [{"queue": q.name, "n": n, **common} for q, n in zip(queues, numbers, strict=True) if n > 0]
         self.call("panda", "/jobs", orders)
         return sum(max(n, 0) for n in numbers)
 
     def executions(self) -> Mapping[str, int]:
         """How often each payload ran, by its own word."""
-        return count(self.witness)
+        found = Counter(count(self.witness))
+        if self.plan.condor is not None:
+            paths = (one["path"].split("/") for one in self.call("storage", "/books")["files"])
+            found.update(Counter(parts[1] for parts in paths if parts[0] == TRACE))
+        return found
+
+    def stored(self) -> int:
+        """Outputs and logs of jobs that lie on storage."""
+        return sum(one["path"].startswith("out/") for one in self.call("storage", "/books")["files"])
 
     def left(self) -> dict[str, int]:
-        """Jobs that are still on each CE, by the CE's own list."""
-        found = {arc.name: self.call(arc.name, "/jobs/summary")["present"] for arc in self.arcs}
+        """Jobs that are still on each simulated CE, by the CE's own list."""
+        found = {arc.name: self.call(arc.name, "/jobs/summary")["present"] for arc in self.plan.arcs}
         here = self.state_dir / "local" / LOCAL
         found[LOCAL] = sum(not one.name.startswith(".") for one in here.iterdir()) if here.is_dir() else 0
         return found

@@ -31,6 +31,8 @@ from act_core.simulators.panda_jobs import JobOrder, inputs_of
 from act_core.simulators.panda_methods import Generation
 from act_core.simulators.panda_records import Job, Patience
 from act_core.simulators.panda_workers import Workers
+from act_core.simulators.pilot_file import wrapper
+from act_core.simulators.pilot_ways import Produced
 from act_core.simulators.pki import ORGANISATION, TestPki, server_context
 from act_core.simulators.serve import Simulator
 from act_core.simulators.storage_control import StorageControl
@@ -116,7 +118,6 @@ class House:
         self.tower = Tower(self.rt)
 
     # --- settings and time ------------------------------------------------------------------------------------------
-
     def configure(self, **sections: Mapping[str, object]) -> None:
         """Change keys of aCTConfigAPP.yaml: `configure(panda={"minjobs": 3})`."""
         app = self.rt.settings.app
@@ -131,7 +132,6 @@ class House:
         await simulator.faults.add(FaultRule.model_validate({"kind": kind} | more))
 
     # --- work -------------------------------------------------------------------------------------------------------
-
     async def run(self, *stages: str) -> Counts:
         """One pass of each stage over what is due."""
         counts = Counts()
@@ -149,7 +149,7 @@ class House:
 
     def lay_out_pilot(self) -> None:
         """The simulated pilot lies on storage, where jobs fetch their wrapper."""
-        self.shelf.files.put(WRAPPER, b"#!/usr/bin/env python3\n" + Path(pilot.__file__).read_bytes())
+        self.shelf.files.put(WRAPPER, wrapper())
 
     def order(self, n: int = 1, **order: object) -> list[int]:
         """PanDA has new jobs, and storage their inputs."""
@@ -192,7 +192,7 @@ class House:
         await self.over(number, state, **columns)
         await self.tower.news()
 
-    def produced(self, number: int) -> pilot.Produced:
+    def produced(self, number: int) -> Produced:
         """What the pilot of this job leaves behind."""
         raw = encode_for_pilot(self.books.describe(self.books.jobs[number]))
         told = pilot.PilotArguments(queue=QUEUE, storage=f"{self.storage.url}/out")
@@ -200,7 +200,7 @@ class House:
         return pilot.produce(pilot.parse_job(raw), told, pilot.Ran(now - 2, now - 1, cpu=1.0, node="wn7"))
 
     @staticmethod
-    def urls(produced: pilot.Produced) -> dict[str, str]:
+    def urls(produced: Produced) -> dict[str, str]:
         """Where the pilot says its outputs are, by name."""
         listed = produced.files["output.list"].decode().splitlines()
         return {name: url for name, _, url in (line.partition(" ") for line in listed)}
@@ -216,7 +216,6 @@ class House:
         return directory
 
     # --- the tables -------------------------------------------------------------------------------------------------
-
     async def moved(self, number: int, state: str | None = None, **columns: object) -> None:
         """The engine wrote something of the job's attempts: there are news."""
         values: dict[str, Any] = {"news": True, "version": CeJob.version + 1} | columns

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from act_core.atlas.awaited import AGAIN, STILL_WAITS, after_asking
-from act_core.atlas.books import PILOT, Booked
+from act_core.atlas.books import PILOT, TRANSFERRING, Booked
 from act_core.atlas.instance import panda
 from act_core.atlas.mirror import Heard, Home, heard
 from act_core.atlas.reports import JobStatus, Update
@@ -81,10 +81,11 @@ def test_while_it_is_awaited_only_the_ce_is_cleaned() -> None:
 @pytest.mark.parametrize("said", sorted(STILL_WAITS))
 def test_only_what_panda_still_waits_for_is_reported(said: str) -> None:
     change = after_asking(row(P.AWAITING), JobStatus(7, said, 1), NOW)
-    assert (change.to, change.columns) == (P.TOREPORT, {"heartbeat_due_at": NOW, "check_due_at": None})
+    known = {"told": said} if said == TRANSFERRING else {}
+    assert (change.to, change.columns) == (P.TOREPORT, {"heartbeat_due_at": NOW, "check_due_at": None} | known)
 
 
-@pytest.mark.parametrize("said", ["finished", "failed", "holding", "transferring", "cancelled", "closed", "not found"])
+@pytest.mark.parametrize("said", ["finished", "failed", "holding", "cancelled", "closed", "not found"])
 def test_of_what_panda_has_heard_nothing_is_said(said: str) -> None:
     change = after_asking(row(P.AWAITING), JobStatus(7, said, 1), NOW)
     assert (change.to, change.columns["told"]) == (P.CLOSED, said)
@@ -185,3 +186,19 @@ async def test_while_panda_is_away_the_question_stays(true: House) -> None:
     await true.panda.faults.remove()
     true.later(minutes=6)
     assert (await true.run("heartbeat"))["pilots silent"] == 1
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["its outputs move on", "it has died"])
+async def test_what_panda_calls_transferring_is_told_failed_only_if_no_end_was_told(true: House, good: bool) -> None:
+    true.books.patience = replace(true.books.patience, ddm=timedelta(hours=9))
+    number = await running(true)
+    for word in ("running", "transferring", *(["finished"] if good else [])):
+        await pilot_says(true, number, word)
+    await true.moved(number, "done")
+    await true.tower.news()
+    true.later(minutes=21)
+    assert await true.run("heartbeat") == {"pilots silent": 1}
+    assert await true.run("heartbeat") == {"told": 1, "final": 1}
+    booked, job = await true.row(number), true.book(number)
+    assert (booked.state, booked.told, job.finals) == (P.CLOSED, "finished" if good else "failed", 1)
+    assert job.status == ("transferring" if good else "failed")

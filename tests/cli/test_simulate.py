@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,8 @@ from rich.console import Console
 from act_core.cli import simulate
 from act_core.simulators.arc import ArcOptions
 from act_core.simulators.arc_pilot import native_payload, running_payload
+from act_core.simulators.panda import PandaOptions
+from act_core.simulators.panda_jobs import JobOrder, render
 from tests.cli.conftest import Act
 
 
@@ -77,3 +80,40 @@ def test_the_first_five_minutes(act: Act, place: Path, monkeypatch: pytest.Monke
             ce.terminate()
     assert (said.code, {line.split()[0] for line in said.lines}) == (0, {"ok", "-"})
     assert said.lines[-2:] == ["ok output what went there came back", "ok clean nothing of ours is left there"]
+
+
+def test_a_pilot_in_the_terminal(bare: Act, place: Path) -> None:
+    job = render(JobOrder(queue="Q", run_s=0, output_size=10), 7)
+    (place / "pandaJobData.out").write_text(urlencode(job))
+    said = bare("simulate", "pilot", "-q", "Q", "-j", "managed", "-z", "--storage", "https://storage.test.example/x")
+    assert (said.code, said.out) == (0, "pilot ended with exit code 0\n")
+    assert json.loads((place / "heartbeat.json").read_text())["state"] == "finished"
+    (place / "heartbeat.json").unlink()
+    assert bare("simulate", "pilot", "-q", "Q", "-z", "--die", "before-word").code == 1
+    assert not (place / "heartbeat.json").exists()
+
+
+def test_a_pilot_that_cannot_be(bare: Act, place: Path) -> None:
+    assert "No such file" in bare("simulate", "pilot", "-q", "Q").out
+    said = bare("simulate", "pilot", "--die", "of-joy")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("--die: 'of-joy' is no way to die; there are before-word, ")
+
+
+def test_the_pilot_as_one_file_that_runs(bare: Act, place: Path) -> None:
+    assert bare("simulate", "pilot", "--write", "wrapper.sh").code == 0
+    done = subprocess.run([place / "wrapper.sh", "-q", "Q"], cwd=place, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "pilot ended with exit code 1")
+
+
+def test_panda_takes_a_token_alone_if_it_is_told_one(bare: Act, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[PandaOptions] = []
+    monkeypatch.setattr(simulate, "serve_panda", served.append)
+    monkeypatch.setattr(simulate, "_serve", lambda opening, _ready: opening())
+    (place / "token").touch(mode=0o600)
+    (place / "token").write_text("a-token")
+    bare("simulate", "panda", "--token-file", "token")
+    bare("simulate", "panda")
+    (alone, all_of_them) = served
+    assert ([token.value.get_secret_value() for token in alone.tokens], alone.fqans) == (["a-token"], {})
+    assert (all_of_them.tokens, all_of_them.fqans) == ((), None)

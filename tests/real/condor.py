@@ -148,8 +148,17 @@ class Condor:
         """It outlives this process."""
         (self.home / KEPT).write_text(json.dumps(self.ports), encoding="utf-8")
 
+    def demo_file(self) -> Path:
+        """What `act demo --htcondor` wants; JSON is YAML."""
+        site = {"kind": "htcondor", "endpoint": f"localhost:{self.ports['ce']}", "credential": "both", "token": "ce"}
+        held = {"sites": {"condor": site | {"options": self.grid()}}, "tokens": {"ce": {"file": str(self.token)}}}
+        file = self.client / "demo.yaml"
+        file.write_text(json.dumps(held), encoding="utf-8")
+        return file
+
     def facts(self) -> dict[str, Any]:
         return {
+            "demo": str(self.demo_file()),
             "ports": self.ports, "knobs": self.knobs, "token": str(self.token), "account": UID,
             "logs": {pool: str(self.home / pool / "log") for pool in POOLS},
         }  # fmt: skip

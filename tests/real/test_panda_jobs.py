@@ -1,6 +1,8 @@
 """PanDA jobs as translated, at real CEs: native and with a true pilot at an A-REX, true pilots at an HTCondor-CE."""
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,7 +23,7 @@ from tests.atlas.goldens import BOOKED, SETTINGS, goldens
 
 pytestmark = pytest.mark.real
 
-WATCH = ("submit", "sweep-status")
+DEMO_S = 400.0
 WRAPPER = """#!/bin/sh
 echo "$HARVESTER_WORKER_ID" >> {witness}
 cat pandaJobData.out
@@ -101,6 +103,27 @@ async def test_a_true_pilot_runs_at_an_htcondor_ce(condor: Condor, tmp_path: Pat
             assert decode_for_pilot(job)["PandaID"] == str(number)
             assert told == " ".join(spec.arguments)
             assert "Job submitted" in house.output(rows[name], "gmlog/errors")
+
+
+@pytest.mark.parametrize("auth", ["proxy", "token"])
+async def test_the_demo_runs_true_pilots_through_htcondor(condor: Condor, tmp_path: Path, auth: str) -> None:
+    before = _through(condor)
+    words = ("--jobs", "40", "--panda-auth", auth, "--htcondor", str(condor.demo_file()), "--json")
+    command = (sys.executable, "-m", "act_core.cli", "demo", *words, "--directory", str(tmp_path / "demo"))
+    process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
+    said, told = await asyncio.wait_for(process.communicate(), DEMO_S)
+    assert process.returncode == 0, told.decode()[-2000:]
+    verdict = json.loads(said)
+    lost = {name: verdict[name] for name in ("lost", "twice", "reported_twice", "files_missing")}
+    assert lost == dict.fromkeys(lost, 0)
+    assert verdict["left_on_ces"]["condor"] == 0
+    assert _through(condor) == before + 2
+
+
+def _through(condor: Condor) -> int:
+    """How many jobs of the demo's site the schedd has had and let go."""
+    asked = ("condor_history", "-constraint", 'ActSite == "condor"', "-af", "ClusterId")
+    return len(condor.run("submit", *asked).split())
 
 
 def enable(arex: Arex, environment: str, text: str) -> None:

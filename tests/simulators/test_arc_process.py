@@ -12,7 +12,7 @@ import pytest
 from act_core.simulators import arc_process
 from act_core.simulators.arc_adl import parse
 from act_core.simulators.arc_payload import PANDA_JOB_FILE, PayloadJob
-from act_core.simulators.arc_pilot import running_payload
+from act_core.simulators.arc_pilot import native_payload, running_payload
 from act_core.simulators.arc_process import NOT_STARTED, OVER_TIME, real_payload
 from tests.simulators.arc_client import Opener, adl
 
@@ -124,6 +124,23 @@ async def test_links_are_no_files_of_it() -> None:
 async def test_the_pilot_of_a_panda_job_is_played() -> None:
     ran = await running_payload(shell("echo real > out", inputs={PANDA_JOB_FILE: b"no job"}))
     assert "out" not in ran.files
+
+
+async def test_a_true_pilot_really_runs_with_the_proxy_that_it_asked_for(tmp_path: Path) -> None:
+    script = b'#!/bin/sh\ncat "$X509_USER_PROXY" "$X509_CERT_DIR/ca" > out; stat -c %a "$X509_USER_PROXY" >> out\n'
+    await asyncio.to_thread((tmp_path / "ca").write_text, "authorities\n")
+    inputs = {PANDA_JOB_FILE: b"PandaID=1", "wrapper.sh": script}
+    words = ("--url", "https://panda.test.example", "-p", "25443")
+    job = PayloadJob("job", "wrapper.sh", words, {}, inputs, {}, proxy=b"a proxy\n", ca_dir=str(tmp_path))
+    ran = [await payload(job) for payload in (native_payload, running_payload)]
+    assert [one.files["out"] for one in ran] == [b"a proxy\nauthorities\n600\n"] * 2
+    assert all("user.proxy" not in one.files for one in ran)
+
+
+def test_the_runtime_environment_for_the_proxy_is_understood() -> None:
+    asked = "<Resources><RuntimeEnvironment><Name>ENV/PROXY</Name></RuntimeEnvironment></Resources>"
+    text = adl("job").replace("</ActivityDescription>", f"{asked}</ActivityDescription>")
+    assert (parse(text).proxy, parse(adl("job")).proxy) == (True, False)
 
 
 def test_the_wall_time_is_understood() -> None:

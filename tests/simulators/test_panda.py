@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from act_core.simulators import pilot
+from act_core.simulators import pilot, pilot_run
 from act_core.simulators.contents import adler32
 from act_core.simulators.cric import CricOptions, serve_cric
 from act_core.simulators.cric_queues import QueueDescription
@@ -131,7 +131,7 @@ async def test_a_job_from_panda_over_pilot_and_storage_to_finished(grid: Grid, t
     for status in ("starting", "running"):
         await grid.call("pilot/update_job", job_id=number, job_status=status, attempt_nr=1)
     await stage_in(grid, job, tmp_path)
-    assert pilot.run_pilot(["-q", "TEST_ARC", "--storage", f"{grid.storage.url}/data"], tmp_path) == 0
+    assert pilot_run.run_pilot(["-q", "TEST_ARC", "--storage", f"{grid.storage.url}/data"], tmp_path) == 0
     await stage_out(grid, tmp_path)
     heartbeat = json.loads((tmp_path / "heartbeat.json").read_text())
     for facts in json.loads(heartbeat["xml"]).values():

@@ -13,9 +13,10 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp.test_utils import TestServer
 
-from act_core.simulators import pilot
+from act_core.simulators import pilot, pilot_run
 from act_core.simulators.contents import generated
 from act_core.simulators.panda_jobs import JobOrder, expected_outputs, inputs_of, render
+from act_core.simulators.pilot_file import wrapper
 from act_core.simulators.storage_files import Files, Inputs
 from act_core.simulators.storage_http import Manners, Shelf
 from act_core.simulators.witness import count
@@ -36,7 +37,9 @@ def names(directory: Path) -> set[str]:
 
 
 async def run(directory: Path, *arguments: str) -> tuple[int | None, str]:
-    command = (sys.executable, "-I", "-S", pilot.__file__, "-q", "TEST_ARC", "-j", "managed", *arguments)
+    program = directory.parent / f"{directory.name}-wrapper.sh"
+    program.write_bytes(wrapper())
+    command = (sys.executable, "-I", "-S", str(program), "-q", "TEST_ARC", "-j", "managed", *arguments)
     process = await asyncio.create_subprocess_exec(*command, cwd=directory, stdout=-1, stderr=-2)
     said, _ = await asyncio.wait_for(process.communicate(), 30)
     return process.returncode, said.decode()
@@ -109,7 +112,7 @@ def test_a_bad_input_is_a_stage_in_error_and_no_execution(
     prepare(tmp_path)
     spoil(tmp_path / inputs_of(ORDER, NUMBER)[1].lfn)
     witness = tmp_path / "witness"
-    assert pilot.run_pilot(["--witness", str(witness)], tmp_path) == 1
+    assert pilot_run.run_pilot(["--witness", str(witness)], tmp_path) == 1
     heartbeat = json.loads((tmp_path / "heartbeat.json").read_text())
     assert (heartbeat["state"], heartbeat["pilotErrorCode"]) == ("failed", 1099)
     assert complaint in heartbeat["pilotErrorDiag"]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from urllib.parse import urlencode
 
-from act_core.simulators import pilot
+from act_core.simulators import pilot, pilot_run
 from act_core.simulators.arc_payload import PayloadJob, PayloadResult
 from act_core.simulators.contents import generated
 from act_core.simulators.panda_jobs import JobOrder, expected_outputs, inputs_of, render
@@ -35,7 +35,7 @@ async def test_a_payload_leaves_the_files_of_the_process_without_waiting(tmp_pat
     (tmp_path / pilot.JOB_FILE).write_text(urlencode(render(quick, NUMBER)))
     for file in inputs_of(quick, NUMBER):
         (tmp_path / file.lfn).write_bytes(generated(file.lfn, file.size))
-    pilot.run_pilot(["-q", "TEST_ARC", "--storage", "https://storage.test.example/data"], tmp_path)
+    pilot_run.run_pilot(["-q", "TEST_ARC", "--storage", "https://storage.test.example/data"], tmp_path)
     outputs, log, _ = expected_outputs(ORDER, NUMBER)
     for name in (*outputs, log, "output.list"):
         assert result.files[name] == (tmp_path / name).read_bytes()
