@@ -3,4 +3,4 @@
 
 def clean(text: str) -> str:
     """The text without halves of surrogate pairs, which no database, file or JSON takes."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -14,6 +14,7 @@ from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.modes import candidates
+from act_core.atlas.serving import CALLED_BACK
 from act_core.atlas.translate import TranslateSettings, translate
 from act_core.atlas.wire import PandaJob
 from act_core.db.arrivals import NewJob, add_jobs
@@ -89,8 +90,8 @@ def described(row: Booked, queue: Queue | None, settings: TranslateSettings, now
     """The job in nobody's dialect. Raises BadInput with the reason."""
     if queue is None or not queue.endpoints:
         raise BadInput(f"queue {row.queue} has no CE")
-    if queue.status == "offline":
-        raise BadInput(f"queue {row.queue} is offline")
+    if queue.status in CALLED_BACK:
+        raise BadInput(f"queue {row.queue} is {queue.status}")
     return translate(PandaJob.parse(json.loads(row.job)), queue, settings, now)
 
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from act_core.atlas.serving import TAKES_JOBS, Served
 from act_core.db.models import ERROR_LENGTH, CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
 
 _OVER = {PandaState.AWAITING, PandaState.TOREPORT}
 _OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
-TAKES_JOBS = ("online", "test")
 
 
 def due(session: Session, now: datetime) -> list[str]:
@@ -24,6 +24,14 @@ def due(session: Session, now: datetime) -> list[str]:
         or_(PandaQueue.fetch_due_at.is_(None), PandaQueue.fetch_due_at <= now),
     )
     return list(session.scalars(question.order_by(PandaQueue.name)))
+
+
+def served(session: Session) -> Served:
+    """How many queues there are and are served; the reasons of the others, out of the index and their own words."""
+    reason = case((PandaQueue.served.is_(True), None), else_=func.coalesce(PandaQueue.why, ""))
+    found = dict(session.execute(select(reason, func.count()).group_by(reason)).tuples().all())
+    ours = found.pop(None, 0)
+    return Served(ours + sum(found.values()), ours, {str(why): n for why, n in found.items()})
 
 
 def parsed(session: Session, name: str) -> Mapping[str, Any] | None:

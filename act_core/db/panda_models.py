@@ -65,14 +65,15 @@ class PandaQueue(Base):
     """A PanDA queue: what we use of CRIC's entry, and the raw entry."""
 
     __tablename__ = "panda_queues"
-    __table_args__ = (BYTES,)
+    __table_args__ = (Index(None, "served", "status"), BYTES)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     served: Mapped[bool]
     why: Mapped[str | None] = mapped_column(String(255))  # it is not served
     status: Mapped[str] = mapped_column(String(16))
     parsed: Mapped[dict[str, Any]] = mapped_column(JSON)
     raw: Mapped[str] = mapped_column(LongText)
-    seen_at: Mapped[datetime]
+    digest: Mapped[str] = mapped_column(String(64), default="", server_default="")  # of both: who has it is not written
+    seen_at: Mapped[datetime]  # when CRIC last said something new of it
     fetch_due_at: Mapped[datetime | None]
     trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
     modified: Mapped[datetime]
