@@ -132,6 +132,10 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         prepare(self.settings, self.say)
+        if self.settings.arc.tower.observe:
+            self.say(
+                "OBSERVING: all is read, translated and shown; nothing is taken, sent, killed, reported or cleaned"
+            )
         self.say(f"Prefect UI: {self.url}   (password: {password_file(self.settings)})")
         try:
             self._bring_up()
@@ -232,6 +236,7 @@ class Supervisor:
         }
         me = os.getpid()
         said = {"pid": me, "start": process_start(me), "phase": phase, "prefect": self.url, "children": children}
+        said["observing"] = self.settings.arc.tower.observe
         fresh = state_file(self.settings.state_dir).with_suffix(".new")
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(said), encoding="utf-8")

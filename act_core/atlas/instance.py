@@ -4,6 +4,7 @@ from act_core.atlas import queues
 from act_core.atlas.cric import Queue
 from act_core.atlas.panda_server import PandaServer, open_panda
 from act_core.runtime import Runtime
+from act_core.settings.model import Settings
 
 
 def panda(rt: Runtime) -> PandaServer:
@@ -13,7 +14,11 @@ def panda(rt: Runtime) -> PandaServer:
 
 def server_of(rt: Runtime) -> str:
     """What the rows of this server are keyed by."""
-    return rt.settings.app.panda.server.removeprefix("https://").rstrip("/")
+    return server_named(rt.settings)
+
+
+def server_named(settings: Settings) -> str:
+    return settings.app.panda.server.removeprefix("https://").rstrip("/")
 
 
 async def queue_of(rt: Runtime, name: str) -> Queue | None:

@@ -13,7 +13,7 @@ from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
 
 _OVER = {PandaState.AWAITING, PandaState.TOREPORT}
-_OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
+OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
 
 
 def due(session: Session, now: datetime) -> list[str]:
@@ -43,7 +43,7 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
     """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE."""
     of_queue = (PandaRow.server == server, PandaRow.queue == queue)
     present = session.execute(
-        select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(_OPEN))
+        select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(OPEN))
     ).scalar_one()
     unbound = session.execute(
         select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state == PandaState.SENT.value)
@@ -51,6 +51,10 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
     waiting = session.execute(
         select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue)
     ).scalar_one()
+    return room_of(maxjobs, most_waiting, present, unbound, waiting)
+
+
+def room_of(maxjobs: int, most_waiting: int, present: int, unbound: int, waiting: int) -> int:
     return max(0, min(maxjobs - present, most_waiting - unbound - waiting))
 
 

@@ -16,6 +16,7 @@ from act_core.cli import (
     explain,
     jobs,
     orphans,
+    queues,
     simulate,
     sweep,
     ticket,
@@ -60,6 +61,7 @@ def _root(
 app.add_typer(config.app, name="config")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(ces.app, name="ces")
+app.add_typer(queues.app, name="queues")
 app.command("bootstrap")(sweep.bootstrap)
 app.command("sweep")(sweep.sweep)
 app.command("up")(tower.up)

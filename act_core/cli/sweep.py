@@ -10,13 +10,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from act_core.apps import applications
 from act_core.cli.context import check_known, now, settings
-from act_core.cli.out import err, fail, out, print_json
+from act_core.cli.out import err, fail, out, print_json, warn
 from act_core.db import ces, downtimes, listing
 from act_core.db.bootstrap import bootstrap as make_tables
 from act_core.db.session import Database
 from act_core.errors import BadInput
 from act_core.runtime import Counts, Runtime
 from act_core.settings import Settings
+from act_core.settings.model import Observing
 from act_core.stages import STAGES, Tower
 from act_core.stages import sweep as one_pass
 
@@ -52,7 +53,10 @@ def sweep(
     if stage != ALL and stage not in STAGES:
         raise BadInput(f"no stage {stage!r}; there are {ALL}, {', '.join(STAGES)}")
     began = time.monotonic()
-    counts, idle = asyncio.run(_sweep(settings(), stage, ce or [], until_idle, timeout))
+    held = observing_too(settings())
+    if held.arc.tower.observe:
+        warn("OBSERVING: nothing is taken, sent, killed, reported or cleaned")
+    counts, idle = asyncio.run(_sweep(held, stage, ce or [], until_idle, timeout))
     seconds = time.monotonic() - began
     if json:
         print_json({"stage": stage, "seconds": round(seconds, 3), "idle": idle, **counts})
@@ -64,6 +68,16 @@ def sweep(
         fail(f"{counts['illegal']} illegal moves: see the log", 1)
     if counts["errors"] and not until_idle:
         raise typer.Exit(1)
+
+
+def observing_too(held: Settings) -> Settings:
+    """Where a tower is up that only observes, no command beside it does more."""
+    from flows.supervise import standing
+
+    if held.arc.tower.observe or not (standing(held.state_dir) or {}).get("observing"):
+        return held
+    arc = held.arc.model_copy(update={"tower": Observing(observe=True)})
+    return held.model_copy(update={"arc": arc})
 
 
 def in_words(counts: Counts) -> str:
