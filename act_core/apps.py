@@ -1,7 +1,7 @@
 """How an application plugs in (architecture section 7)."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 
 from act_core.db.attempts import Attempt
@@ -35,12 +35,36 @@ class Application:
     name: str
     on_news: Callable[[Runtime, Sequence[Attempt]], Awaitable[Counts]] | None = None
     parts: tuple[Part, ...] = ()
-    archive: Callable[[Runtime], Awaitable[Counts]] | None = None
+    archive: Callable[[Runtime], Awaitable[Counts]] | None = None  # of all its instances
     report: Callable[[Runtime], Awaitable[str]] | None = None
+    several: bool = False  # it also runs once for each of `instances`, as an application of that name
+
+
+def instance_of(app: Application, name: str) -> Application:
+    """The application with the settings of an instance; its keys carry the name, so that no lease is shared."""
+    hear, report = app.on_news, app.report
+    return Application(
+        name,
+        on_news=(lambda rt, rows: hear(rt.seen_by(name), rows)) if hear else None,
+        parts=tuple(_part_of(part, name) for part in app.parts),
+        report=(lambda rt: report(rt.seen_by(name))) if report else None,
+    )
+
+
+def _part_of(part: Part, name: str) -> Part:
+    mark = f"@{name}"
+
+    async def due(rt: Runtime) -> Sequence[str]:
+        return [f"{key}{mark}" for key in await part.due(rt.seen_by(name))]
+
+    async def run(rt: Runtime, key: str) -> Counts:
+        return await part.run(rt.seen_by(name), key.removesuffix(mark))
+
+    return replace(part, due=due, run=run)
 
 
 def applications(settings: Settings) -> tuple[Application, ...]:
-    """The applications that the configuration names. Raises ConfigError for one that is not installed."""
+    """What the configuration names, with their instances. Raises ConfigError for one that is not installed."""
     found = []
     known = {point.name: point for point in entry_points(group=GROUP)}
     for name in settings.app.modules.app:
@@ -49,4 +73,6 @@ def applications(settings: Settings) -> tuple[Application, ...]:
             raise ConfigError(f"{where}: modules.app: no application {name!r}; installed: {', '.join(sorted(known))}")
         app: Application = known[name].load()
         found.append(app)
+        if app.several:
+            found += (instance_of(app, instance) for instance in settings.app.instances)
     return tuple(found)

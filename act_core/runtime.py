@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -57,6 +58,7 @@ class Runtime:
         self._memory: dict[str, Memory] = {}
         self._kept: dict[str, Closable] = {}
         self._noted: dict[Subject, tuple[str, datetime]] = {}
+        self._views: dict[str, Runtime] = {}
         self.lasting = True  # False: the process ends with its rounds, so that nothing may go on beside them
 
     @classmethod
@@ -146,13 +148,23 @@ class Runtime:
         assert isinstance(found, kind)
         return found
 
+    def seen_by(self, instance: str) -> "Runtime":
+        """The same parts, with the settings and the kept parts of another instance of an application."""
+        if instance not in self._views:
+            view = copy(self)
+            view.settings, view._kept, view._views = self.settings.seen_by(instance), {}, {}
+            self._views[instance] = view
+        return self._views[instance]
+
     async def close(self) -> None:
         """Give up transfers; close every CE and every connection."""
         transfers = [one for memory in self._memory.values() for one in memory.transfers.values()]
-        for one in (*transfers, *self._ces.values(), *self._kept.values()):
+        kept = [one for rt in (self, *self._views.values()) for one in rt._kept.values()]
+        for one in (*transfers, *self._ces.values(), *kept):
             await one.close()
         self._ces.clear()
         self._kept.clear()
+        self._views.clear()
         if self._owns_db:
             self._db.close()
 

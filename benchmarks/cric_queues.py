@@ -19,7 +19,7 @@ from sqlalchemy import delete, event
 
 from act_core.atlas.cric import Parsed, parse_queues
 from act_core.atlas.cric_feed import queues_of
-from act_core.atlas.refresh import write_queues
+from act_core.atlas.refresh import Owner, write_queues
 from act_core.db.bootstrap import bootstrap
 from act_core.db.models import Ce
 from act_core.db.panda_models import PandaQueue
@@ -79,7 +79,7 @@ def measure(settings: Settings, made: Crowd, passes: int) -> dict[str, float]:
         statements = Statements(db)
 
         def write(what: Parsed) -> Callable[[], Any]:
-            return lambda: db.write(write_queues, what, {}, db.clock())
+            return lambda: db.write(write_queues, Owner("panda.example", "cric"), what, {}, db.clock())
 
         found: dict[str, float] = {
             "megabytes": round(len(text) / 1e6, 1),

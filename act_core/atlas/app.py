@@ -17,4 +17,5 @@ APP = Application(
         Part("heartbeat", "ask", awaited.due, awaited.ask),
     ),
     archive=retire.retire,
+    several=True,
 )

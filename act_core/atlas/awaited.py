@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.books import Booked, Change, app_of
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.reports import JobStatus
 from act_core.db import wishes
@@ -59,13 +59,14 @@ async def ask(rt: Runtime, server: str) -> Counts:
         return Counts()
     said = await panda(rt).get_job_status({row.panda_id for row in rows})
     now = rt.now()
-    return await rt.write(_write, {row: after_asking(row, said.get(row.panda_id), now) for row in rows}, now)
+    changes = {row: after_asking(row, said.get(row.panda_id), now) for row in rows}
+    return await rt.write(_write, app_of(rt.settings), changes, now)
 
 
-def _write(session: Session, changes: Mapping[Booked, Change], now: datetime) -> Counts:
+def _write(session: Session, app: str, changes: Mapping[Booked, Change], now: datetime) -> Counts:
     settled = books.settle(session, changes, now)
     closed = [row.app_job_id for row in settled.written if changes[row].to is PandaState.CLOSED]
     if closed:
-        wishes.release(session, NAME, closed, now)
+        wishes.release(session, app, closed, now)
     silent = sum(changes[row].to is PandaState.TOREPORT for row in settled.written)
     return settled.counts(ended_by_pilots=len(closed), pilots_silent=silent)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books
-from act_core.atlas.books import NAME, PILOT, Booked, Change
+from act_core.atlas.books import PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
@@ -25,6 +25,7 @@ from act_core.jobspec import JobSpec
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings.app_model import Panda
+from act_core.settings.model import Settings
 from act_core.states import PandaState
 
 logger = log(__name__)
@@ -68,7 +69,7 @@ async def bind(rt: Runtime, name: str) -> Counts:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
             refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings.app.panda, now)
+    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings, now)
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
@@ -102,7 +103,7 @@ def _write(
     specs: Mapping[Booked, JobSpec],
     refused: Mapping[Booked, Mapping[str, Any]],
     attempts: int,
-    panda: Panda,
+    settings: Settings,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
@@ -114,9 +115,9 @@ def _write(
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
-            *(NAME, row.app_job_id, specs[row], ces, attempts),
+            *(app_of(settings), row.app_job_id, specs[row], ces, attempts),
             share=row.queue,
-            vouched_until=vouched(row, panda, now),
+            vouched_until=vouched(row, settings.app.panda, now),
         )
         for row in written
         if row in specs

@@ -14,10 +14,11 @@ from act_core.db.models import ERROR_LENGTH
 from act_core.db.panda_models import PandaRow
 from act_core.logs import log
 from act_core.runtime import Counts
+from act_core.settings.model import Settings
 from act_core.states import PANDA_LIFE, PandaState
 
 logger = log(__name__)
-NAME = "atlas"
+NAME = "atlas"  # of the first instance, to the engine
 PILOT = "pilot"  # the reporter of a job whose pilot talks to PanDA itself once it runs
 REPORTS = 32 * 1024 * 1024  # bytes of final reports that a step reads at a time
 WRITABLE = frozenset(
@@ -78,6 +79,11 @@ class Booked:
 
 LongText = Literal["job", "outputs", "report"]
 _SHORT = tuple(name for name in Booked.__slots__ if name not in get_args(LongText))
+
+
+def app_of(settings: Settings) -> str:
+    """What the engine calls the application whose settings these are."""
+    return settings.instance or NAME
 
 
 def app_job_id(panda_id: int, attempt_nr: int) -> str:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 async def due(rt: Runtime) -> Sequence[str]:
-    return await rt.read(queues.due, rt.now())
+    return await rt.read(queues.due, server_of(rt), rt.now())
 
 
 def label_for(queue: Queue) -> str:
@@ -46,17 +46,17 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs)
     n = min(room, settings.getjobs)
     if n <= 0:
-        await rt.write(queues.asked, name, rt.now() + timedelta(seconds=2), None)
+        await rt.write(queues.asked, server_of(rt), name, rt.now() + timedelta(seconds=2), None)
         return Counts()
     try:
         counts = await _to_its_end(_take(rt, name, n, label_for(queue)), GRACE)
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
-        await rt.write(queues.asked, name, until, str(err))
+        await rt.write(queues.asked, server_of(rt), name, until, str(err))
         raise
     pauses(rt).end(f"fetch {name}")
     pause = settings.fetchpause if not counts else timedelta(0)
-    await rt.write(queues.asked, name, rt.now() + pause, None)
+    await rt.write(queues.asked, server_of(rt), name, rt.now() + pause, None)
     return counts
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, kill_orders
-from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.books import Booked, Change, app_of
 from act_core.atlas.final import Ended, final_update
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.kill_orders import New, Terms
@@ -152,7 +152,7 @@ def _settle(
     Kill orders in mass are not obeyed, but for those that are `meant`. Returns the counts, and the brakes that have
     gone on.
     """
-    beat = held.app.panda.heartbeattime
+    app, beat = app_of(held), held.app.panda.heartbeattime
     terms = Terms(held.arc.brake, 2 * beat)
     weighing = kill_orders.weighed(session, answered, meant, lambda row: _goes_on(row, now, beat), terms, now)
     changes = weighing.changes
@@ -163,11 +163,11 @@ def _settle(
     wanted = [row.app_job_id for row in written if _took(answered[row], changes[row])]
     later = sum(changes[row].columns.get("refused", 0) > 0 for row in written)
     if killed:
-        wishes.wish(session, NAME, killed, Request.CANCEL, now)
+        wishes.wish(session, app, killed, Request.CANCEL, now)
     if wanted:
-        wishes.vouch(session, NAME, wanted, now + held.app.panda.livetime)
+        wishes.vouch(session, app, wanted, now + held.app.panda.livetime)
     if closed:
-        wishes.release(session, NAME, closed, now)
+        wishes.release(session, app, closed, now)
     counts = settled.counts(
         told=len(written) - later,
         final=len(closed),

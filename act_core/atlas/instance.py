@@ -23,5 +23,5 @@ def server_named(settings: Settings) -> str:
 
 async def queue_of(rt: Runtime, name: str) -> Queue | None:
     """A PanDA queue as CRIC and the configuration describe it."""
-    found = await rt.read(queues.parsed, name)
+    found = await rt.read(queues.parsed, server_of(rt), name)
     return None if found is None else Queue.model_validate(found)

@@ -16,7 +16,7 @@ def publish(settings: Settings, directory: Path, booked: datetime, queue: str, p
     joblog = settings.app.joblog
     if not joblog.urlprefix:
         return
-    target = (joblog.dir or settings.state_dir / "joblog") / f"{booked:%Y-%m-%d}" / queue
+    target = (joblog.dir or settings.app_dir / "joblog") / f"{booked:%Y-%m-%d}" / queue
     try:
         target.mkdir(parents=True, exist_ok=True)
         for source, name in ((directory / CE_ERRORS, f"{panda_id}.log"), (_stdout(directory), f"{panda_id}.out")):

@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, kill_orders
-from act_core.atlas.books import NAME, Booked, Change
+from act_core.atlas.books import Booked, Change, app_of
 from act_core.atlas.instance import server_of
 from act_core.atlas.kill_orders import New, Terms
 from act_core.atlas.serving import CALLED_BACK
@@ -37,22 +37,26 @@ async def call_back(rt: Runtime) -> Counts:
     rows = await rt.read(_bound, server_of(rt))
     if not rows:
         return Counts()
-    counts, new = await rt.write(_cancel, server_of(rt), rows, Terms(rt.settings.arc.brake, QUIET), now)
+    whose = app_of(rt.settings), server_of(rt)
+    counts, new = await rt.write(_cancel, whose, rows, Terms(rt.settings.arc.brake, QUIET), now)
     for brake, weighed in new:
         told(brake, weighed)
     return counts
 
 
 def _bound(session: Session, server: str) -> list[Booked]:
-    offline = select(PandaQueue.name).where(PandaQueue.status.in_(CALLED_BACK))
+    offline = select(PandaQueue.name).where(PandaQueue.server == server, PandaQueue.status.in_(CALLED_BACK))
     where = (PandaRow.state == PandaState.STARTING.value, PandaRow.queue.in_(offline), PandaRow.server == server)
     return books.picked(session, *where, limit=BATCH)
 
 
-def _cancel(session: Session, server: str, rows: list[Booked], terms: Terms, now: datetime) -> tuple[Counts, New]:
+def _cancel(
+    session: Session, whose: tuple[str, str], rows: list[Booked], terms: Terms, now: datetime
+) -> tuple[Counts, New]:
     """The attempts that do not run yet, with the reason in their PanDA jobs' rows."""
     books.lock(session, rows)
-    attempts = _attempts(session, rows)
+    app, server = whose
+    attempts = _attempts(session, app, rows)
     orders: dict[str, list[Booked]] = {}
     for row, (_, state) in attempts.items():
         if state is not CeState.TOSUBMIT:
@@ -65,13 +69,13 @@ def _cancel(session: Session, server: str, rows: list[Booked], terms: Terms, now
     return settled.counts(called_back=len(settled.written), braked=len(held)), new
 
 
-def _attempts(session: Session, rows: list[Booked]) -> Mapping[Booked, tuple[int, CeState]]:
+def _attempts(session: Session, app: str, rows: list[Booked]) -> Mapping[Booked, tuple[int, CeState]]:
     """Row → (attempt, state) of those that wait, at a CE or for one, and that nobody has cancelled."""
     names = {row.app_job_id: row for row in rows}
     found: dict[Booked, tuple[int, CeState]] = {}
     for chunk in chunks(sorted(names)):
         open_ones = select(CeJob.id, CeJob.app_job_id, CeJob.state).where(
-            CeJob.app == NAME,
+            CeJob.app == app,
             CeJob.app_job_id.in_(chunk),
             CeJob.superseded_by.is_(None),
             CeJob.state.in_(_WAITING),

@@ -37,7 +37,7 @@ class Fill:
 
 def listed(session: Session, server: str, settings: Panda, names: Sequence[str] = ()) -> list[dict[str, Any]]:
     """All queues (or these), in words; three statements."""
-    question = select(*_COLUMNS, *_COLUMNS_TOO).order_by(PandaQueue.name)
+    question = select(*_COLUMNS, *_COLUMNS_TOO).where(PandaQueue.server == server).order_by(PandaQueue.name)
     rows = session.execute(question.where(PandaQueue.name.in_(names)) if names else question).all()
     fills = _fills(session, server)
     return [described(row, fills.get(row.name, Fill()), settings) for row in rows]
@@ -92,7 +92,9 @@ def example(session: Session, server: str, name: str, app: AppSettings) -> dict[
     row = session.execute(mine.order_by(PandaRow.id.desc()).limit(1)).one_or_none()
     if row is None:
         return None
-    parsed = session.execute(select(PandaQueue.parsed).where(PandaQueue.name == name)).scalar_one()
+    parsed = session.execute(
+        select(PandaQueue.parsed).where(PandaQueue.server == server, PandaQueue.name == name)
+    ).scalar_one()
     told: dict[str, Any] = {"job": app_job_id(row.panda_id, row.attempt_nr)}
     try:
         job = PandaJob.parse(json.loads(row.job))

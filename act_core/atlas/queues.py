@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from act_core.atlas.serving import TAKES_JOBS, Served
@@ -16,9 +16,10 @@ _OVER = {PandaState.AWAITING, PandaState.TOREPORT}
 OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
 
 
-def due(session: Session, now: datetime) -> list[str]:
+def due(session: Session, server: str, now: datetime) -> list[str]:
     """Served queues that may be asked for jobs."""
     question = select(PandaQueue.name).where(
+        PandaQueue.server == server,
         PandaQueue.served.is_(True),
         PandaQueue.status.in_(TAKES_JOBS),
         or_(PandaQueue.fetch_due_at.is_(None), PandaQueue.fetch_due_at <= now),
@@ -26,17 +27,23 @@ def due(session: Session, now: datetime) -> list[str]:
     return list(session.scalars(question.order_by(PandaQueue.name)))
 
 
-def served(session: Session) -> Served:
+def served(session: Session, server: str) -> Served:
     """How many queues there are and are served; the reasons of the others, out of the index and their own words."""
     reason = case((PandaQueue.served.is_(True), None), else_=func.coalesce(PandaQueue.why, ""))
-    found = dict(session.execute(select(reason, func.count()).group_by(reason)).tuples().all())
+    found = dict(
+        session.execute(select(reason, func.count()).where(PandaQueue.server == server).group_by(reason)).tuples().all()
+    )
     ours = found.pop(None, 0)
     return Served(ours + sum(found.values()), ours, {str(why): n for why, n in found.items()})
 
 
-def parsed(session: Session, name: str) -> Mapping[str, Any] | None:
+def parsed(session: Session, server: str, name: str) -> Mapping[str, Any] | None:
     """What is used of CRIC's entry."""
-    return session.execute(select(PandaQueue.parsed).where(PandaQueue.name == name)).scalar()
+    return session.execute(select(PandaQueue.parsed).where(*_is(server, name))).scalar()
+
+
+def _is(server: str, name: str) -> tuple[ColumnElement[bool], ...]:
+    return PandaQueue.server == server, PandaQueue.name == name
 
 
 def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int) -> int:
@@ -58,7 +65,7 @@ def room_of(maxjobs: int, most_waiting: int, present: int, unbound: int, waiting
     return max(0, min(maxjobs - present, most_waiting - unbound - waiting))
 
 
-def asked(session: Session, name: str, again_at: datetime | None, trouble: str | None) -> None:
+def asked(session: Session, server: str, name: str, again_at: datetime | None, trouble: str | None) -> None:
     """Remember when to ask PanDA again for this queue, and what went wrong."""
     words = trouble[:ERROR_LENGTH] if trouble else None
-    session.execute(update(PandaQueue).where(PandaQueue.name == name).values(fetch_due_at=again_at, trouble=words))
+    session.execute(update(PandaQueue).where(*_is(server, name)).values(fetch_due_at=again_at, trouble=words))

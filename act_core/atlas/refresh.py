@@ -4,14 +4,16 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
 
 from act_core.atlas.cric import Parsed, Queue, parse_queues
 from act_core.atlas.cric_feed import Source, fetch_cric, queues_of
+from act_core.atlas.instance import server_of
 from act_core.atlas.offline import call_back
 from act_core.db import ces
 from act_core.db.bulk import chunks, update_named
@@ -41,6 +43,14 @@ class _Told:
         """Nothing is open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose queues a feed names: the PanDA server, and what the CEs that it names are said to come from."""
+
+    server: str
+    origin: str
+
+
 async def due(_rt: Runtime) -> Sequence[str]:
     return [CRIC]
 
@@ -55,7 +65,8 @@ async def refresh(rt: Runtime, _key: str) -> Counts:
     parsed = await asyncio.to_thread(parse_queues, feed.content, cric, settings.app.panda.sites, settings.arc.sites)
     for problem in rt.kept(_Told, _Told).new(parsed.problems):
         logger.warning("CRIC: %s", problem)
-    counts = await rt.write(write_queues, parsed, settings.arc.sites, rt.now())
+    owner = Owner(server_of(rt), f"{CRIC} {settings.instance}" if settings.instance else CRIC)
+    counts = await rt.write(write_queues, owner, parsed, settings.arc.sites, rt.now())
     counts += Counts({word: n for word, n in (("bad entries", len(parsed.problems)),) if n})
     return counts if settings.arc.tower.observe else counts + await call_back(rt)
 
@@ -69,7 +80,7 @@ def named(settings: Settings) -> Cric:
 def source(settings: Settings) -> Source:
     """Where the queues are read, and where their last good copy lies."""
     cric = settings.app.cric
-    last_good = cric.jsonfilename or settings.state_dir / "cric.json"
+    last_good = cric.jsonfilename or settings.app_dir / "cric.json"
     return Source(cric.server, cric.cacert or settings.arc.voms.cacertdir, last_good)
 
 
@@ -84,38 +95,41 @@ def sites_of(queues: Mapping[str, Queue], configured: Mapping[str, Site]) -> dic
     }
 
 
-def write_queues(session: Session, parsed: Parsed, configured: Mapping[str, Site], now: datetime) -> Counts:
+def write_queues(
+    session: Session, owner: Owner, parsed: Parsed, configured: Mapping[str, Site], now: datetime
+) -> Counts:
     """What says the same is not written: each row has a digest of what was written last."""
-    known = dict(session.execute(select(PandaQueue.name, PandaQueue.digest)).tuples().all())
+    mine = PandaQueue.server == owner.server
+    known = dict(session.execute(select(PandaQueue.name, PandaQueue.digest).where(mine)).tuples().all())
     # an entry that cannot be read leaves what was last read of it in force
-    kept = _kept(session, parsed.unreadable & set(known))
-    ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), CRIC, now)
+    kept = _kept(session, mine, parsed.unreadable & set(known))
+    ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), owner.origin, now)
     wanted = {
         name: _columns(queue, parsed) | {"seen_at": now, "modified": now} for name, queue in parsed.queues.items()
     }
-    new = [{"name": name, **wanted[name]} for name in wanted.keys() - known.keys()]
+    new = [{"server": owner.server, "name": name, **wanted[name]} for name in wanted.keys() - known.keys()]
     changed = {name: row for name, row in wanted.items() if known.get(name, row["digest"]) != row["digest"]}
     for chunk in chunks(new):
         session.execute(insert(PandaQueue), chunk, execution_options={"render_nulls": True})  # one statement, not many
-    update_named(session, PandaQueue, changed)
-    _gone(session, set(known) - set(parsed.queues) - set(kept), now)
+    update_named(session, PandaQueue, changed, mine)
+    _gone(session, mine, set(known) - set(parsed.queues) - set(kept), now)
     served = sum(queue.served for queue in parsed.queues.values())
     return Counts({"queues": len(parsed.queues), "served": served, "new": len(new), "changed": len(changed)})
 
 
-def _kept(session: Session, names: Collection[str]) -> dict[str, Queue]:
+def _kept(session: Session, mine: ColumnElement[bool], names: Collection[str]) -> dict[str, Queue]:
     found: dict[str, Queue] = {}
     for chunk in chunks(sorted(names)):
-        rows = session.execute(select(PandaQueue.name, PandaQueue.parsed).where(PandaQueue.name.in_(chunk)))
+        rows = session.execute(select(PandaQueue.name, PandaQueue.parsed).where(mine, PandaQueue.name.in_(chunk)))
         found |= {name: Queue.model_validate(parsed) for name, parsed in rows}
     return found
 
 
-def _gone(session: Session, names: Collection[str], now: datetime) -> None:
+def _gone(session: Session, mine: ColumnElement[bool], names: Collection[str], now: datetime) -> None:
     """Queues of which nobody speaks any more are not served; without a digest they are written when they are back."""
     values = {"served": False, "why": GONE, "digest": "", "modified": now}
     for chunk in chunks(sorted(names)):
-        stale = update(PandaQueue).where(PandaQueue.name.in_(chunk), PandaQueue.digest != "")
+        stale = update(PandaQueue).where(mine, PandaQueue.name.in_(chunk), PandaQueue.digest != "")
         session.execute(stale.values(**values).execution_options(synchronize_session=False))
 
 

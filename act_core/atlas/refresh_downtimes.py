@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas.cric_downtimes import Announced, feed_of, matched, parse_downtimes
 from act_core.atlas.cric_feed import Source, fetch_cric
+from act_core.atlas.instance import server_of
 from act_core.atlas.panda_identity import panda_proxy
 from act_core.db.downtimes import sync_downtimes
 from act_core.db.models import Ce
@@ -18,7 +19,7 @@ from act_core.runtime import Counts, Runtime
 from act_core.settings.model import Settings
 
 logger = log(__name__)
-ORIGIN = "cric"
+ORIGIN, ORIGIN_LENGTH = "cric", 16  # of an instance: its name after @
 KEY = "downtimes"
 QUERY = "/api/core/downtime/query/"
 
@@ -48,7 +49,7 @@ async def refresh(rt: Runtime, _key: str) -> Counts:
     parsed = await asyncio.to_thread(parse_downtimes, feed.content, rt.now())
     for problem in parsed.problems:
         logger.warning("CRIC: %s", problem)
-    n = await rt.write(_write, parsed.announced)
+    n = await rt.write(_write, server_of(rt), _origin(settings), parsed.announced)
     counts = {"downtimes": n, "bad downtimes": len(parsed.problems)}
     return Counts({word: n for word, n in counts.items() if n})
 
@@ -57,21 +58,25 @@ def _source(settings: Settings) -> Source:
     proxy = panda_proxy(settings)
     shown = proxy if proxy is not None and proxy.is_file() else None
     ca = settings.app.cric.cacert or settings.arc.voms.cacertdir
-    return Source(address(settings), ca, settings.state_dir / "cric-downtimes.json", shown, "CRIC's downtimes")
+    return Source(address(settings), ca, settings.app_dir / "cric-downtimes.json", shown, "CRIC's downtimes")
 
 
-def _write(session: Session, announced: Sequence[Announced]) -> int:
+def _origin(settings: Settings) -> str:
+    return f"@{settings.instance}"[:ORIGIN_LENGTH] if settings.instance else ORIGIN
+
+
+def _write(session: Session, server: str, origin: str, announced: Sequence[Announced]) -> int:
     """How many there are of CEs of ours."""
     ces = {name: endpoint for name, endpoint in session.execute(select(Ce.name, Ce.endpoint))}
-    found = matched(announced, ces, _sites(session) if announced else {})
-    sync_downtimes(session, ORIGIN, found)
+    found = matched(announced, ces, _sites(session, server) if announced else {})
+    sync_downtimes(session, origin, found)
     return len(found)
 
 
-def _sites(session: Session) -> Mapping[str, Sequence[str]]:
+def _sites(session: Session, server: str) -> Mapping[str, Sequence[str]]:
     """Name of a site, in any of its spellings → the CEs of its queues."""
     found: dict[str, set[str]] = {}
-    for queue in session.scalars(select(PandaQueue.parsed)):
+    for queue in session.scalars(select(PandaQueue.parsed).where(PandaQueue.server == server)):
         for site in queue.get("sites", ()):
             found.setdefault(site, set()).update(one["name"] for one in queue["endpoints"])
     return {site: sorted(names) for site, names in found.items()}

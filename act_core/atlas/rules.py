@@ -17,7 +17,6 @@ from act_core.settings.app_model import SpecialSite, Translation
 MINUTES_A_DAY = 24 * 60
 A_DAY_S = 600  # maxCpuCount of jobs whose length nobody knows
 HIGH_MEMORY_MB = 2000  # per core: above it the resource type is _HIMEM
-SITE_ENVIRONMENT = "APPS/HEP/ATLAS-SITE"  # which an ARC CE must have, like the one for proxies
 LONGEST_CPUTIME = 366 * MINUTES_A_DAY  # beyond it no limit is asked for
 DISK_MB, MORE_DISK_MB = 500, 2000
 
@@ -30,7 +29,7 @@ class Case:
     queue: Queue
     mode: Mode
     special: SpecialSite
-    corepower: float | None = None  # of the core that PanDA's times are meant for
+    translation: Translation
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Rule:
 
 def case_of(job: PandaJob, queue: Queue, translation: Translation) -> Case:
     special = special_of(queue.name, job.label, translation.special)
-    return Case(job, queue, mode_of(queue), special, translation.corepower)
+    return Case(job, queue, mode_of(queue), special, translation)
 
 
 def _up(number: int, step: int) -> int:
@@ -98,13 +97,13 @@ def _cpu_s(case: Case) -> int:
 
 def _scaled(case: Case, needs: Needs) -> Needs:
     """A slow core takes longer."""
-    assert case.corepower is not None
+    assert case.translation.corepower is not None
     assert case.queue.corepower is not None
-    return replace(needs, walltime=needs.walltime * case.corepower / case.queue.corepower)
+    return replace(needs, walltime=needs.walltime * case.translation.corepower / case.queue.corepower)
 
 
 def _may_be_scaled(case: Case, _needs: Needs) -> bool:
-    known = case.corepower is not None and case.queue.corepower is not None
+    known = case.translation.corepower is not None and case.queue.corepower is not None
     return known and _cpu_s(case) > 0 and not (_cpu_s(case) == A_DAY_S and case.mode in ARC)
 
 
@@ -247,7 +246,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "the site's environment", NATIVE,
-        lambda _, n: replace(n, runtime_environments=(SITE_ENVIRONMENT,)), "10 runtimeenvironment",
+        lambda c, n: replace(n, runtime_environments=(c.translation.environment,)), "10 runtimeenvironment",
+        when=lambda c, _: bool(c.translation.environment),
     ),
     Rule(
         "analysis needs the proxy", NATIVE,

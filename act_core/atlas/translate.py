@@ -121,7 +121,7 @@ def _asked(case: Case, settings: TranslateSettings) -> dict[str, Any]:
     needs = needs_of(case)
     pilot = _tarball(case, settings)
     return {
-        "arguments": arguments(case.job, case.queue, case.mode, needs, settings.panda, pilot),
+        "arguments": arguments(case, needs, settings.panda, pilot),
         "cores": needs.cores,
         "memory_mb": needs.memory,
         "disk_mb": needs.disk,

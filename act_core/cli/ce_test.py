@@ -7,7 +7,6 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from act_core.atlas.rules import SITE_ENVIRONMENT
 from act_core.ce.diagnosis import Finding, Verdict
 from act_core.ce.registry import open_ce
 from act_core.cli.context import check_known, database, now, settings
@@ -22,8 +21,6 @@ from act_core.settings import Settings
 from act_core.settings.model import Site
 
 COLOURS = {Verdict.OK: "green", Verdict.ODD: "yellow", Verdict.BAD: "bold red", Verdict.SKIPPED: "dim"}
-# What the jobs of an application ask for at ARC CEs.
-ENVIRONMENTS = {"atlas": (SITE_ENVIRONMENT, PROXY_ENVIRONMENT)}
 DEFAULT = Plan()
 
 
@@ -64,9 +61,10 @@ def _known(held: Settings, name: str) -> tuple[Site, TowerId]:
 
 def needed(held: Settings, site: Site) -> list[str]:
     """The runtime environments that jobs of the configured applications ask for there."""
-    if not site.kind.startswith("arc"):
+    if not site.kind.startswith("arc") or "atlas" not in held.app.modules.app:
         return []
-    return [name for app in held.app.modules.app for name in ENVIRONMENTS.get(app, ())]
+    own = dict.fromkeys(seen.app.translation.environment for seen in held.everybody())
+    return [*(name for name in own if name), PROXY_ENVIRONMENT]
 
 
 def tried(held: Settings, name: str, site: Site, tower: TowerId, plan: Plan, *, quiet: bool) -> list[Finding]:

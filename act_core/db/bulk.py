@@ -75,20 +75,27 @@ def update_rows(session: Session, model: type[DeclarativeBase], changes: Mapping
     _write(session, model, "id", changes, {"version": model.__table__.c.version + 1})
 
 
-def update_named(session: Session, model: type[DeclarativeBase], changes: Mapping[str, Values]) -> None:
-    """The same for a table that is keyed by `name` and counts no versions."""
-    _write(session, model, "name", changes, {})
+def update_named(
+    session: Session, model: type[DeclarativeBase], changes: Mapping[str, Values], *among: ColumnElement[bool]
+) -> None:
+    """The same for rows that are keyed by `name` among some, and count no versions."""
+    _write(session, model, "name", changes, {}, among)
 
 
 def _write(
-    session: Session, model: type[DeclarativeBase], key: str, changes: Mapping[K, Values], also: Mapping[str, Any]
+    session: Session,
+    model: type[DeclarativeBase],
+    key: str,
+    changes: Mapping[K, Values],
+    also: Mapping[str, Any],
+    among: Iterable[ColumnElement[bool]] = (),
 ) -> None:
     groups: dict[tuple[str, ...], dict[K, Values]] = {}
     for row, written in changes.items():
         groups.setdefault(tuple(sorted(written)), {})[row] = written
     for names, rows in groups.items():
         for batch in portions(session, rows.items(), lambda row: f"{model.__tablename__} row {row}"):
-            _update(session, model, (key, *names), [(row, *(one[n] for n in names)) for row, one in batch], also)
+            _update(session, model, (key, *names), [(row, *(one[n] for n in names)) for row, one in batch], also, among)
 
 
 def _update(
@@ -97,6 +104,7 @@ def _update(
     names: tuple[str, ...],
     rows: list[tuple[Any, ...]],
     also: Mapping[str, Any],
+    among: Iterable[ColumnElement[bool]],
 ) -> None:
     """`names`: of the columns that each row has, the key first."""
     table = model.__table__
@@ -104,7 +112,7 @@ def _update(
     source = select(values(*cast(Any, columns), name="v").data(rows).cte("v", nesting=True)).subquery("s")
     session.execute(
         update(model)
-        .where(table.c[names[0]] == source.c[names[0]])
+        .where(table.c[names[0]] == source.c[names[0]], *among)
         .values({**{name: source.c[name] for name in names[1:]}, **also})
         .execution_options(synchronize_session=False)
     )

@@ -65,7 +65,8 @@ class PandaQueue(Base):
     """A PanDA queue: what we use of CRIC's entry, and the raw entry."""
 
     __tablename__ = "panda_queues"
-    __table_args__ = (Index(None, "served", "status"), BYTES)
+    __table_args__ = (Index(None, "server", "served", "status"), BYTES)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)  # as in `panda_jobs`
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     served: Mapped[bool]
     why: Mapped[str | None] = mapped_column(String(255))  # it is not served

@@ -148,7 +148,8 @@ async def _not_renewed(rt: Runtime, name: str, one: Made, used: Found | None, er
 
 def proxy_files(settings: Settings) -> tuple[Path, ...]:
     """The proxies that the configuration names and others renew, each once."""
-    named = [_source(settings), settings.app.panda.proxy, *(site.proxy for site in settings.arc.sites.values())]
+    named = [_source(settings), *(seen.app.panda.proxy for seen in settings.everybody())]
+    named += [site.proxy for site in settings.arc.sites.values()]
     voms = settings.arc.voms
     if voms.vo and voms.renewer == "none":
         named += [made_proxy(settings, role) for role in voms.roles or (None,)]

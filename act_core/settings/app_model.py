@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from act_core.settings.quantities import FilePath, Seconds
 from act_core.settings.section import Section
 
+INSTANCE = r"^[a-z][a-z0-9_]{0,15}$"  # a name of an instance; its jobs' application
+APPLICATIONS = ("atlas", "manual", "simple")
 PRODUCTION = "production"  # the role that PanDA's new API asks of everything that writes (panda.md 1.3)
 
 
@@ -109,6 +111,8 @@ class Translation(Section):
 
     corepower: float | None = Field(default=None, gt=0, le=1000)  # of the core that maxCpuCount is for; None: of any
     special: tuple[SpecialSite, ...] = ()  # after the rows that are shipped
+    pilotuser: str = Field(default="ATLAS", pattern=r"^[A-Za-z0-9_-]{1,32}$")  # whose workflow the pilot runs
+    environment: str = "APPS/HEP/ATLAS-SITE"  # runtime environment of native jobs at ARC CEs; "": none
 
 
 class JobLog(Section):
@@ -141,6 +145,20 @@ class Modules(Section):
     app: tuple[str, ...] = ("manual",)
 
 
+class Instance(Section):
+    """An instance of the ATLAS application beside the first: another server, VO or role (docs/instances.md).
+
+    Keys that are set win over those of the same section outside; queues (`panda.sites`) are each instance's own.
+    """
+
+    panda: Panda = Panda()
+    cric: Cric = Cric()
+    executable: Executable = Executable()
+    translation: Translation = Translation()
+    joblog: JobLog = JobLog()
+    validation: Validation = Validation()
+
+
 class AppSettings(Section):
     """aCTConfigAPP.yaml."""
 
@@ -151,3 +169,19 @@ class AppSettings(Section):
     translation: Translation = Translation()
     joblog: JobLog = JobLog()
     validation: Validation = Validation()
+    instances: Mapping[Annotated[str, Field(pattern=INSTANCE)], Instance] = Field(default_factory=dict)
+
+    @field_validator("instances")
+    @classmethod
+    def _apart(cls, instances: Mapping[str, Instance], info: ValidationInfo) -> Mapping[str, Instance]:
+        """Jobs are known by server and number: two instances of one server would report each other's."""
+        common = info.data["panda"].server if "panda" in info.data else None
+        taken = {common: "panda.server"}
+        for name, one in instances.items():
+            if name in APPLICATIONS:
+                raise ValueError(f"{name} is an application: an instance needs another name")
+            server = one.panda.server if "server" in one.panda.model_fields_set else common
+            if server in taken:
+                raise ValueError(f"{name} needs a panda.server of its own: {server} is that of {taken[server]}")
+            taken[server] = name
+        return instances

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from act_core.settings.app_model import Instance
 from act_core.settings.complaints import NAMES
 from act_core.settings.model import Settings
 from act_core.settings.section import Section
@@ -59,14 +60,15 @@ def _origin(settings: Settings, key: str) -> str:
     return settings.lines.get(key, DEFAULT)
 
 
-def _leaves(section: Section, above: str) -> Iterator[tuple[str, Any]]:
-    for name in type(section).model_fields:
+def _leaves(section: Section, above: str, own: bool = False) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values; `own`: without those that are not set, which are the common ones for an instance."""
+    for name in (one for one in type(section).model_fields if not own or one in section.model_fields_set):
         value, key = getattr(section, name), f"{above}{name}"
         if isinstance(value, Section):
-            yield from _leaves(value, f"{key}.")
+            yield from _leaves(value, f"{key}.", own)
         elif isinstance(value, dict) and value and all(isinstance(one, Section) for one in value.values()):
             for inner, one in value.items():
-                yield from _leaves(one, f"{key}.{inner}.")
+                yield from _leaves(one, f"{key}.{inner}.", own or isinstance(one, Instance))
         else:
             yield key, _plain(value, name)
 

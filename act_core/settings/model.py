@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator
 
 from act_core.settings.app_model import AppSettings
+from act_core.settings.instances import settings_of
 from act_core.settings.limits import Limits
 from act_core.settings.policy import (
     BlackHole,
@@ -149,6 +150,20 @@ class Settings(Section):
     app: AppSettings = AppSettings()
     lines: Mapping[str, str] = Field(default_factory=dict)  # dotted key → file:line, for messages
     files: Mapping[str, Path] = Field(default_factory=dict)  # arc, app → the file that was read; none: not there
+    instance: str | None = None  # whose settings of applications these are; None: the first's
+
+    def seen_by(self, instance: str) -> Self:
+        """The settings as this instance of an application has them."""
+        return self.model_copy(update={"app": settings_of(self.app, instance), "instance": instance})
+
+    def everybody(self) -> "tuple[Settings, ...]":
+        """These, and those of every other instance."""
+        return (self, *(self.seen_by(name) for name in self.app.instances))
+
+    @property
+    def app_dir(self) -> Path:
+        """Where an instance keeps its files."""
+        return self.state_dir / "instances" / self.instance if self.instance else self.state_dir
 
     @property
     def sqlite_file(self) -> Path:
@@ -160,6 +175,9 @@ class Settings(Section):
 
     def where(self, key: str) -> str:
         """`file:line` of a dotted key such as `sites.ce1.endpoint`, as far as known, for messages."""
+        own = f"instances.{self.instance}.{key}"
+        if self.instance and own in self.lines:
+            return self.lines[own]
         while key:
             if key in self.lines:
                 return self.lines[key]

@@ -10,8 +10,10 @@ from act_core.settings.model import Settings
 
 def at_odds(settings: Settings) -> list[str]:
     """A sentence each, with the place of a key that could be changed."""
-    found = (*_queue_limit(settings), *_proxies(settings), *_panda_role(settings))
-    return [f"{settings.where(key)}: {sentence}" for key, sentence in found]
+    found = [f"{settings.where(key)}: {said}" for key, said in (*_queue_limit(settings), *_proxies(settings))]
+    for seen in settings.everybody():
+        found += (f"{seen.where(key)}: {said}" for key, said in _panda_role(seen))
+    return found
 
 
 def _queue_limit(settings: Settings) -> Iterator[tuple[str, str]]:

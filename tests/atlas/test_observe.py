@@ -155,7 +155,7 @@ def test_the_engine_only_polls_and_looks() -> None:
 
 async def test_no_queue_is_listed_before_cric_was_read(atlas: House) -> None:
     assert await atlas.rt.read(queue_list.listed, server_of(atlas.rt), atlas.rt.settings.app.panda) == []
-    assert (await atlas.rt.read(queues.served)).total == 0
+    assert (await atlas.rt.read(queues.served, server_of(atlas.rt))).total == 0
 
 
 async def test_a_queue_without_jobs_has_no_example(queue: House) -> None:

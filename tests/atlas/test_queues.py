@@ -53,14 +53,14 @@ async def test_jobs_of_other_queues_and_servers_take_no_room(queue: House) -> No
 
 async def test_a_queue_is_asked_again_at_its_time(queue: House) -> None:
     now = queue.rt.now()
-    assert await queue.rt.read(queues.due, now) == [QUEUE]
-    await queue.rt.write(queues.asked, QUEUE, now + timedelta(minutes=1), "x" * 5000)
-    assert await queue.rt.read(queues.due, now + timedelta(seconds=59)) == []
-    assert await queue.rt.read(queues.due, now + timedelta(seconds=60)) == [QUEUE]
+    assert await queue.rt.read(queues.due, server_of(queue.rt), now) == [QUEUE]
+    await queue.rt.write(queues.asked, server_of(queue.rt), QUEUE, now + timedelta(minutes=1), "x" * 5000)
+    assert await queue.rt.read(queues.due, server_of(queue.rt), now + timedelta(seconds=59)) == []
+    assert await queue.rt.read(queues.due, server_of(queue.rt), now + timedelta(seconds=60)) == [QUEUE]
     row = await queue.queue()
     assert row.trouble == "x" * ERROR_LENGTH
-    await queue.rt.write(queues.asked, QUEUE, None, None)
-    assert await queue.rt.read(queues.due, now) == [QUEUE]
+    await queue.rt.write(queues.asked, server_of(queue.rt), QUEUE, None, None)
+    assert await queue.rt.read(queues.due, server_of(queue.rt), now) == [QUEUE]
     assert (await queue.queue()).trouble is None
 
 

@@ -197,11 +197,13 @@ def test_resource_type(given: Case, word: str) -> None:
         (case(), ("APPS/HEP/ATLAS-SITE",)),
         (case(label="user"), ("APPS/HEP/ATLAS-SITE", "ENV/PROXY")),
         (case("BOINC", label="user"), ("APPS/HEP/ATLAS-SITE",)),
+        (case(translation=Translation(environment="APPS/HEP/DOMA")), ("APPS/HEP/DOMA",)),
+        (case(translation=Translation(environment=""), label="user"), ("ENV/PROXY",)),
         (case("X_BOINC", label="user"), ("APPS/HEP/ATLAS-SITE",)),
         (true(), ("ENV/PROXY",)),
         (condor(), ()),
     ],
-    ids=["production", "analysis", "BOINC", "BOINC elsewhere", "true pilot", "HTCondor"],
+    ids=["production", "analysis", "BOINC", "another's", "none", "BOINC elsewhere", "true pilot", "HTCondor"],
 )
 def test_runtime_environments(given: Case, names: tuple[str, ...]) -> None:
     assert needs_of(given).runtime_environments == names

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from act_core.atlas import fetch_jobs, queues
 from act_core.atlas.cric import Queue, parse_queues
+from act_core.atlas.instance import server_of
 from act_core.atlas.offline import WHY
 from act_core.atlas.serving import STATUSES, Served, sentence
 from act_core.db import brakes
@@ -84,7 +85,7 @@ async def test_a_tower_without_a_matching_manager_takes_nothing_and_says_why(atl
     assert await atlas.run("fetch-jobs") == {}
     assert await atlas.rows() == {}
     assert {job.acquisitions for job in atlas.books.jobs.values()} == {0}
-    found = await atlas.rt.read(queues.served)
+    found = await atlas.rt.read(queues.served, server_of(atlas.rt))
     assert found == Served(
         2,
         0,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from act_core.atlas.cric import parse_queues
-from act_core.atlas.refresh import write_queues
+from act_core.atlas.instance import server_named
+from act_core.atlas.refresh import Owner, write_queues
 from act_core.db.session import Database
 from act_core.processes import process_start
 from act_core.settings import load_settings
@@ -31,7 +32,7 @@ def read(*entries: dict[str, object]) -> None:
     (held.state_dir / "cric.json").write_text(json.dumps(feed))
     db = Database(held)
     parsed = parse_queues(feed, Cric(harvester="act"), {}, {})
-    db.write(write_queues, parsed, {}, datetime.now(UTC))
+    db.write(write_queues, Owner(server_named(held), "cric"), parsed, {}, datetime.now(UTC))
     db.close()
 
 
@@ -77,7 +78,7 @@ def test_what_could_be_taken_is_listed(atlas: Act) -> None:
 
 def test_one_is_shown(atlas: Act) -> None:
     read(queue("A", status="brokeroff"))
-    said = atlas("queues", "show", "A", "--json").json
+    (said,) = atlas("queues", "show", "A", "--json").json
     assert (said["mode"], said["label"], said["ces"]) == ("native", "unified", ["arc01.test.example/atlas"])
     assert (said["means"].startswith("PanDA assigns nothing new"), said["example"]) == (True, None)
     assert "sites TEST-SITE, TEST-T2" in atlas("queues", "show", "A").lines

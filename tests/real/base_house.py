@@ -16,7 +16,7 @@ from act_core.runtime import Runtime
 from act_core.stages import Tower, sweep
 from act_core.states import Request
 
-PATIENCE_S, PAUSE_S = 150.0, 0.3
+PATIENCE_S, PAUSE_S = 240.0, 0.3
 STAGES = ("submit", "sweep-status", "fetch-validate", "clean")
 
 

@@ -136,6 +136,14 @@ class Condor:
             raise RuntimeError(f"{command[0]} in the pool {pool}: {done.stderr.strip()[-500:]}")
         return done.stdout
 
+    def clear(self) -> None:
+        """Both pools forget what a test has left, which would hold the slots and the grid manager for the next one."""
+        for _ in range(2):  # what was on its way from one to the other is found the second time
+            for pool in (pool for pool in POOLS if self.run(pool, "condor_q", "-allusers", "-af", "ClusterId").strip()):
+                for how in ((), ("-forcex",)):
+                    with contextlib.suppress(RuntimeError):  # none is left
+                        self.run(pool, "condor_rm", *how, "-constraint", "true")
+
     def keep(self) -> None:
         """It outlives this process."""
         (self.home / KEPT).write_text(json.dumps(self.ports), encoding="utf-8")

@@ -22,7 +22,7 @@ from act_core.settings.policy import Clean, Token
 from act_core.stages import Tower
 from act_core.states import FINAL
 
-LEAVE_S = 60.0
+LEAVE_S = 120.0
 
 
 @dataclass(slots=True)
@@ -79,9 +79,12 @@ async def open_condor_house(
     db = Database(settings)
     bootstrap.bootstrap(db, datetime.now(UTC))
     db.close()
-    async with Runtime.open(settings) as rt:
-        witness = root / "witness"
-        yield CondorHouse(Tower(rt, apps=(manual.APP,)), witness, str(witness), pair, root)
+    try:
+        async with Runtime.open(settings) as rt:
+            witness = root / "witness"
+            yield CondorHouse(Tower(rt, apps=(manual.APP,)), witness, str(witness), pair, root)
+    finally:
+        await asyncio.to_thread(pair.clear)
 
 
 def settings_of(pair: Condor, root: Path, sites: Mapping[str, dict[str, Any]], proxy: Path | None = None) -> Settings:

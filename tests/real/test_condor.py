@@ -60,7 +60,7 @@ async def test_lives_through_the_ce(house: CondorHouse) -> None:
     long_ones = [name for name in names if name.endswith("long")]
     await house.until(lambda rows: {row.state for row in rows.values()} == {S.RUNNING}, *long_ones, stages=WATCH)
     asked = ["JobPrio", "RequestCpus", "MaxRuntime", "maxWallTime", "xcount", "maxMemory", "queue"]
-    said = house.pair.run("ce", "condor_q", "-allusers", "-const", "JobStatus == 2", "-af", *asked)
+    said = house.pair.run("ce", "condor_q", "-allusers", "-const", "JobStatus == 2 && RequestCpus == 2", "-af", *asked)
     assert said.splitlines() == ["50 2 3600 60 2 100 long"] * 2
     await house.wish(Request.CANCEL, *long_ones)
     rows = await house.to_the_end(*names)

@@ -1,7 +1,7 @@
 """Tokens and proxies that are renewed under jobs, through a real grid manager to a real CE and its nodes."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from condor import Condor
 from condor_house import CondorHouse, open_condor_house
 
 from act_core.db import queries
+from act_core.db.models import CeJob
 from act_core.jobspec import OutputFile
 from act_core.simulators.pki import TestPki
 from act_core.stages import sweep
@@ -21,7 +22,7 @@ S = CeState
 WATCH = ("submit", "sweep-status")
 CES = ("shared", "spool")
 SEES = 'now() { sha256sum < "$X509_USER_PROXY"; }; first=$(now); echo "$first" > first'
-WAITS = 'for _ in $(seq 600); do [ "$(now)" != "$first" ] && break; sleep 0.2; done; now > last'
+WAITS = 'for _ in $(seq 3000); do [ "$(now)" != "$first" ] && break; sleep 0.2; done; now > last'
 
 
 @pytest.fixture
@@ -36,6 +37,10 @@ async def refused(house: CondorHouse) -> str:
     """How many of the CEs are said to refuse us."""
     rows = [await house.rt.read(queries.ce_row, ce) for ce in CES]
     return f"{sum('refuses the credential' in (row.trouble or '') for row in rows if row)} of {len(rows)}"
+
+
+def running(rows: Mapping[str, CeJob]) -> bool:
+    return {row.state for row in rows.values()} == {S.RUNNING}
 
 
 def digest(path: Path) -> str:
@@ -55,7 +60,7 @@ async def test_tokens_and_proxies_are_renewed_under_queued_and_running_jobs(hous
     await house.until_so(lambda: refused(house), "2 of 2", stages=WATCH)
     token.write_text(house.pair.token.read_text())
     before = digest(proxy)
-    rows = await house.until(lambda rows: {row.state for row in rows.values()} == {S.RUNNING}, *names, stages=WATCH)
+    await house.until(lambda rows: running(rows) and len(house.executed()) == len(names), *names, stages=WATCH)
     token.write_text(issuer.token())
     TestPki(house.root / "pki").proxy("alice", timedelta(hours=5), path=proxy)
     await sweep(house.tower, "renew-credentials")

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from act_core.db.models import BYTES, LongText
 from act_core.db.types import UtcDateTime
 
 revision = "0004"
@@ -14,10 +15,28 @@ depends_on = None
 def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
-    _queues()
+    _panda_queues()
 
 
-def _queues() -> None:
-    """An entry of CRIC that says the same is not written; served queues are found without reading all of them."""
-    op.add_column("panda_queues", sa.Column("digest", sa.String(length=64), nullable=False, server_default=""))
-    op.create_index(op.f("ix_panda_queues_served_status"), "panda_queues", ["served", "status"], unique=False)
+def _panda_queues() -> None:
+    """Queues are known by server and name. CRIC, or its last good copy, fills the table again before it is used."""
+    op.drop_table("panda_queues")
+    op.create_table(
+        "panda_queues",
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("served", sa.Boolean(), nullable=False),
+        sa.Column("why", sa.String(length=255), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("parsed", sa.JSON(), nullable=False),
+        sa.Column("raw", LongText, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False, server_default=""),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.Column("fetch_due_at", UtcDateTime(), nullable=True),
+        sa.Column("trouble", sa.String(length=1024), nullable=True),
+        sa.Column("modified", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("server", "name", name=op.f("pk_panda_queues")),
+        **BYTES,
+    )
+    names = ["server", "served", "status"]
+    op.create_index(op.f("ix_panda_queues_server_served_status"), "panda_queues", names, unique=False)
