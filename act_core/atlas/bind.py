@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books
-from act_core.atlas.books import PILOT, Booked, Change, app_of
+from act_core.atlas import books, handed
+from act_core.atlas.books import HARVESTER, PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.modes import candidates
 from act_core.atlas.serving import CALLED_BACK
-from act_core.atlas.translate import TranslateSettings, translate
+from act_core.atlas.translate import TranslateSettings, Worker, translate
 from act_core.atlas.wire import PandaJob
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.panda_models import PandaRow
@@ -58,11 +58,12 @@ async def bind(rt: Runtime, name: str) -> Counts:
     rows, queue = await rt.read(_sent, server_of(rt), name), await queue_of(rt, name)
     now = rt.now()  # one time for the description and the row: the log's address names its day
     settings = TranslateSettings.of(rt.settings.app)
+    workers = await rt.read(handed.workers, rows)
     specs: dict[Booked, JobSpec] = {}
     refused: dict[Booked, dict[str, Any]] = {}
     for row in rows:
         try:
-            specs[row] = described(row, queue, settings, now)
+            specs[row] = described(row, queue, settings, now, workers.get(row.id))
         except BadInput as err:
             refused[row] = gave_up(row, str(err), settings.schedulerid, now)
         except (ArithmeticError, ValueError) as err:
@@ -87,13 +88,15 @@ def vouched(row: Booked, settings: Panda, now: datetime) -> datetime:
     return row.told_at + settings.livetime
 
 
-def described(row: Booked, queue: Queue | None, settings: TranslateSettings, now: datetime) -> JobSpec:
+def described(
+    row: Booked, queue: Queue | None, settings: TranslateSettings, now: datetime, worker: Worker | None = None
+) -> JobSpec:
     """The job in nobody's dialect. Raises BadInput with the reason."""
     if queue is None or not queue.endpoints:
         raise BadInput(f"queue {row.queue} has no CE")
     if queue.status in CALLED_BACK:
         raise BadInput(f"queue {row.queue} is {queue.status}")
-    return translate(PandaJob.parse(json.loads(row.job)), queue, settings, now)
+    return translate(PandaJob.parse(json.loads(row.job)), queue, settings, now, worker)
 
 
 def _write(
@@ -108,7 +111,8 @@ def _write(
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
     reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
-    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, reporter) for row in specs}
+    own = {row: {} if row.reporter == HARVESTER else reporter for row in specs}
+    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, own[row]) for row in specs}
     changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
     settled = books.settle(session, changes, now)
     written = settled.written
@@ -117,7 +121,7 @@ def _write(
         NewJob(
             *(app_of(settings), row.app_job_id, specs[row], ces, attempts),
             share=row.queue,
-            vouched_until=vouched(row, settings.app.panda, now),
+            vouched_until=None if row.reporter == HARVESTER else vouched(row, settings.app.panda, now),
         )
         for row in written
         if row in specs

@@ -1,13 +1,15 @@
 """The table of PanDA queues, and what of it each step asks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from act_core.atlas.cric import Queue
 from act_core.atlas.serving import TAKES_JOBS, Served
+from act_core.db.bulk import chunks
 from act_core.db.models import ERROR_LENGTH, CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
@@ -40,6 +42,16 @@ def served(session: Session, server: str) -> Served:
 def parsed(session: Session, server: str, name: str) -> Mapping[str, Any] | None:
     """What is used of CRIC's entry."""
     return session.execute(select(PandaQueue.parsed).where(*_is(server, name))).scalar()
+
+
+def all_parsed(session: Session, server: str, names: Collection[str]) -> dict[str, Queue]:
+    """Several at once; those that nobody knows are left out."""
+    found: dict[str, Queue] = {}
+    for chunk in chunks(sorted(names)):
+        mine = (PandaQueue.server == server, PandaQueue.name.in_(chunk))
+        rows = session.execute(select(PandaQueue.name, PandaQueue.parsed).where(*mine))
+        found |= {name: Queue.model_validate(parsed) for name, parsed in rows}
+    return found
 
 
 def _is(server: str, name: str) -> tuple[ColumnElement[bool], ...]:

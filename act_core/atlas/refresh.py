@@ -15,6 +15,7 @@ from act_core.atlas.cric import Parsed, Queue, parse_queues
 from act_core.atlas.cric_feed import Source, fetch_cric, queues_of
 from act_core.atlas.instance import server_of
 from act_core.atlas.offline import call_back
+from act_core.atlas.queues import all_parsed
 from act_core.db import ces
 from act_core.db.bulk import chunks, update_named
 from act_core.db.panda_models import PandaQueue
@@ -102,7 +103,7 @@ def write_queues(
     mine = PandaQueue.server == owner.server
     known = dict(session.execute(select(PandaQueue.name, PandaQueue.digest).where(mine)).tuples().all())
     # an entry that cannot be read leaves what was last read of it in force
-    kept = _kept(session, mine, parsed.unreadable & set(known))
+    kept = all_parsed(session, owner.server, parsed.unreadable & set(known))
     ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), owner.origin, now)
     wanted = {
         name: _columns(queue, parsed) | {"seen_at": now, "modified": now} for name, queue in parsed.queues.items()
@@ -115,14 +116,6 @@ def write_queues(
     _gone(session, mine, set(known) - set(parsed.queues) - set(kept), now)
     served = sum(queue.served for queue in parsed.queues.values())
     return Counts({"queues": len(parsed.queues), "served": served, "new": len(new), "changed": len(changed)})
-
-
-def _kept(session: Session, mine: ColumnElement[bool], names: Collection[str]) -> dict[str, Queue]:
-    found: dict[str, Queue] = {}
-    for chunk in chunks(sorted(names)):
-        rows = session.execute(select(PandaQueue.name, PandaQueue.parsed).where(mine, PandaQueue.name.in_(chunk)))
-        found |= {name: Queue.model_validate(parsed) for name, parsed in rows}
-    return found
 
 
 def _gone(session: Session, mine: ColumnElement[bool], names: Collection[str], now: datetime) -> None:

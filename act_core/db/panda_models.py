@@ -61,6 +61,19 @@ class PandaArchive(PandaColumns, Base):
     __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), BYTES)
 
 
+class HandedJob(Base):
+    """A job that a Harvester took from PanDA and handed over; `id` is that of its row in `panda_jobs`."""
+
+    __tablename__ = "handed_jobs"
+    __table_args__ = (UniqueConstraint("harvester_id", "worker_id"), BYTES)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    harvester_id: Mapped[str] = mapped_column(String(64))
+    worker_id: Mapped[int] = mapped_column(BigId)
+    access_point: Mapped[str | None] = mapped_column(String(1024))  # directory that gets the final report
+    truepilot: Mapped[bool]  # the pilot speaks to PanDA itself: no report is handed back
+    created: Mapped[datetime]
+
+
 class PandaQueue(Base):
     """A PanDA queue: what we use of CRIC's entry, and the raw entry."""
 

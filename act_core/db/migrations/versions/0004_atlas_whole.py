@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from act_core.db.models import BYTES, LongText
-from act_core.db.types import UtcDateTime
+from act_core.db.types import BigId, UtcDateTime
 
 revision = "0004"
 down_revision = "0003"
@@ -16,6 +16,22 @@ def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
     _panda_queues()
+    _handed_jobs()
+
+
+def _handed_jobs() -> None:
+    op.create_table(
+        "handed_jobs",
+        sa.Column("id", BigId, autoincrement=False, nullable=False),
+        sa.Column("harvester_id", sa.String(length=64), nullable=False),
+        sa.Column("worker_id", BigId, nullable=False),
+        sa.Column("access_point", sa.String(length=1024), nullable=True),
+        sa.Column("truepilot", sa.Boolean(), nullable=False),
+        sa.Column("created", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handed_jobs")),
+        sa.UniqueConstraint("harvester_id", "worker_id", name=op.f("uq_handed_jobs_harvester_id_worker_id")),
+        **BYTES,
+    )
 
 
 def _panda_queues() -> None:
