@@ -9,11 +9,10 @@ import pytest
 
 from act_core.atlas.cric import parse_queues
 from act_core.atlas.instance import server_named
-from act_core.atlas.refresh import Owner, write_queues
+from act_core.atlas.refresh import Owner, named, write_queues
 from act_core.db.session import Database
 from act_core.processes import process_start
 from act_core.settings import load_settings
-from act_core.settings.app_model import Cric
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
 from flows.supervise import state_file
 from tests.cli.conftest import Act
@@ -31,7 +30,7 @@ def read(*entries: dict[str, object]) -> None:
     held = load_settings().settings
     (held.state_dir / "cric.json").write_text(json.dumps(feed))
     db = Database(held)
-    parsed = parse_queues(feed, Cric(harvester="act"), {}, {})
+    parsed = parse_queues(feed, named(held), {}, {})
     db.write(write_queues, Owner(server_named(held), "cric"), parsed, {}, datetime.now(UTC))
     db.close()
 
