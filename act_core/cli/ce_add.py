@@ -12,11 +12,12 @@ import yaml
 
 from act_core.ce.registry import kinds, open_ce
 from act_core.cli.ce_test import all_good, for_programs, needed, tried
-from act_core.cli.context import database, now, settings
+from act_core.cli.context import check_known, database, now, settings
 from act_core.cli.out import err, out, plain, print_json
 from act_core.db import ces as ce_rows
 from act_core.db.bootstrap import tower_id
 from act_core.db.by_hand import add_by_hand, also_known
+from act_core.db.by_hand import remove as forget
 from act_core.engine.trial import Plan
 from act_core.errors import BadInput, ConfigError
 from act_core.ids import TowerId
@@ -63,8 +64,26 @@ def add(
         print_json({"done": told, "site": given, **for_programs(name, findings)})
     if not all_good(findings):
         if not json:
-            err.print(f"{name} stays in the tables: `act ces stop {name}` keeps jobs away from it", markup=False)
+            err.print(
+                f"{name} stays in the tables: `act ces stop {name}` keeps jobs away, `act ces remove {name}` undoes it",
+                markup=False,
+            )
         raise typer.Exit(1)
+
+
+def remove(
+    name: Annotated[str, typer.Argument(help="the CE's name")],
+    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Forget a CE that was added by hand, or that no file names any more, and that has no job of ours."""
+    held = settings()
+    with database(held) as db:
+        check_known([name], {*held.arc.sites, *(row.name for row in db.read(ce_rows.all_ces))})
+        db.write(forget, name, name in held.arc.sites)
+    if json:
+        print_json({"removed": name})
+    else:
+        out.print(plain(f"{name} is forgotten"), markup=False)
 
 
 def _entered(held: Settings, name: str, site: Site, force: bool) -> tuple[TowerId, str]:

@@ -108,5 +108,6 @@ def show(name: Annotated[str, typer.Argument(help="the CE's name")], json: Json 
 
 ce_modes.add_to(app)
 app.command("add")(ce_add.add)
+app.command("remove")(ce_add.remove)
 app.command("abandon")(ce_abandon.abandon)
 app.command("test")(ce_test.try_ce)

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from act_core.db.ces import HAND, enter_ces
-from act_core.db.models import Ce
+from act_core.db.ces import CONFIG, HAND, enter_ces
+from act_core.db.models import Ce, CeJob, PlacementCe
+from act_core.db.modes import Mode
 from act_core.errors import BadInput
 from act_core.settings.model import Site
+from act_core.states import FINAL, ON_CE, CeState
 
+_ON_CE, _FINAL = (tuple(sorted(one.value for one in states)) for states in (ON_CE, FINAL))
 LONGEST_NAME, LONGEST_ENDPOINT = 128, 512
 _PORTS: Mapping[str, int] = {"arc-rest": 443, "htcondor": 9619}  # of back ends whose endpoint is an address
 _KEPT = ("maxjobs", "options")  # what of a known one may be told anew
@@ -36,6 +39,36 @@ def add_by_hand(session: Session, name: str, site: Site, now: datetime) -> str:
         return "there already"
     session.execute(update(Ce).where(Ce.name == name).values(modified=now, **wanted))
     return "changed; what runs already takes it over at its next start"
+
+
+def remove(session: Session, name: str, configured: bool) -> None:
+    """Forget a CE that nobody names and that has nothing of ours. Raises BadInput with what stands against it."""
+    if configured:
+        raise BadInput(f"{name} is named by the configuration: take it out of aCTConfigARC.yaml first")
+    row = session.get(Ce, name, with_for_update=True)
+    if row is None:
+        raise BadInput(f"{name} is not known")
+    if row.origin not in (HAND, CONFIG) and row.named_mode == Mode.ON:
+        raise BadInput(f"{name} is named by {row.origin}, and would come back: `act ces stop {name}` keeps jobs away")
+    if there := session.execute(_something_of_ours(name)).scalar_one():
+        raise BadInput(
+            f"{name} has {there} jobs of ours: `act ces drain {name}` lets them end, or `act ces abandon {name}`"
+        )
+    if waiting := session.execute(_waiting_for(name)).scalar_one():
+        raise BadInput(
+            f"{waiting} jobs wait for {name}: cancel them first (`act jobs cancel`), or let them go elsewhere"
+        )
+    session.delete(row)
+
+
+def _something_of_ours(name: str) -> Select[tuple[int]]:
+    left = and_(CeJob.state.in_(_FINAL), CeJob.remote_id.is_not(None), CeJob.ce_clean_at.is_(None))
+    return select(func.count()).where(CeJob.ce == name, or_(CeJob.state.in_(_ON_CE), left))
+
+
+def _waiting_for(name: str) -> Select[tuple[int]]:
+    candidates = select(PlacementCe.placement_id).where(PlacementCe.ce == name)
+    return select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.placement_id.in_(candidates))
 
 
 def place_of(endpoint: str, kind: str) -> str:

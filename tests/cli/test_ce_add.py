@@ -1,6 +1,7 @@
 """`act ces add`: what it finds out, what it refuses, what it prints."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 
 from act_core.cli.ce_add import host_of, known_kind, options_of
 from act_core.errors import BadInput
-from tests.cli.conftest import CONFIGURATION, Act
+from tests.cli.conftest import CONFIGURATION, Act, Said
 
 URL = "https://ce7.example.org/arex"
 
@@ -119,7 +120,9 @@ def test_it_is_tried_at_once_and_stays_whatever_comes_of_it(act: Act) -> None:
     said = act("ces", "add", f"https://127.0.0.1:{port}/arex", "--name", "new")
     assert said.code == 1
     assert f"nobody listens at 127.0.0.1:{port}" in said.out
-    assert said.err.endswith("new stays in the tables: `act ces stop new` keeps jobs away from it\n")
+    assert said.err.endswith(
+        "new stays in the tables: `act ces stop new` keeps jobs away, `act ces remove new` undoes it\n"
+    )
     assert act("ces", "show", "new", "--json").json["endpoint"] == f"https://127.0.0.1:{port}/arex"
 
 
@@ -129,3 +132,22 @@ def test_jobs_by_hand_can_go_there(act: Act) -> None:
     (job,) = act("jobs", "add", "job.yaml", "--json").json
     assert job["ces"] == ["here", "there", "third"]
     assert act("jobs", "add", "job.yaml", "--ce", "third").code == 0
+
+
+def test_it_is_forgotten_when_nothing_of_ours_is_left(act: Act, until_idle: Callable[..., Said]) -> None:
+    act("ces", "add", "x", "--kind", "local", "--name", "third", "--no-test")
+    Path("job.yaml").write_text("executable: /bin/true\n")
+    (job,) = act("jobs", "add", "job.yaml", "--ce", "third", "--json").json
+    said = act("ces", "remove", "third")
+    assert (said.code, said.err.partition(":")[0]) == (2, "1 jobs wait for third")
+    act("jobs", "cancel", job["id"])
+    until_idle()
+    assert act("ces", "remove", "third", "--json").json == {"removed": "third"}
+    assert "third" not in act("ces", "list").out
+    assert act("ces", "remove", "third").err == "no CE 'third'; there are here, there\n"
+
+
+def test_what_the_file_names_is_not_forgotten(act: Act) -> None:
+    said = act("ces", "remove", "here")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == "here is named by the configuration: take it out of aCTConfigARC.yaml first\n"

@@ -1,17 +1,19 @@
 """A CE that was added by hand: it can be opened, nobody takes it out, and it is nobody else's."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from act_core.db import ces
-from act_core.db.by_hand import LONGEST_NAME, add_by_hand, also_known, place_of
+from act_core.db.by_hand import LONGEST_NAME, add_by_hand, also_known, place_of, remove
 from act_core.db.ces import HAND
 from act_core.db.models import Ce
 from act_core.db.session import Database
 from act_core.errors import BadInput
 from act_core.runtime import Runtime
 from act_core.settings.model import Settings, Site
+from tests.db.conftest import Rows
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "https://ce7.example.org/arex"
@@ -97,3 +99,38 @@ def test_an_address_that_has_a_name_already(db: Database) -> None:
     assert db.read(also_known, "new", Site(kind="local")) == []
     db.write(add_by_hand, "new", SITE, NOW)
     assert db.read(also_known, "new", SITE) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"state": "running", "ce": "ce7"}, "has 1 jobs of ours"),
+        ({"state": "submitting", "ce": "ce7"}, "has 1 jobs of ours"),
+        ({"state": "donefailed", "ce": "ce7", "remote_id": "x"}, "has 1 jobs of ours"),
+        ({"state": "tosubmit"}, "1 jobs wait for ce7"),
+        ({"state": "done", "ce": "ce7", "remote_id": "x", "ce_clean_at": NOW}, None),
+        ({"state": "donefailed", "ce": "ce7"}, None),
+        ({"state": "running", "ce": "other"}, None),
+    ],
+)
+def test_it_is_forgotten_when_nothing_of_ours_is_left(rows: Rows, columns: dict[str, Any], words: str | None) -> None:
+    rows.db.write(add_by_hand, "ce7", SITE, NOW)
+    rows.add("a", ces=("ce7", "other"))
+    rows.put("a", **columns)
+    if words is None:
+        rows.db.write(remove, "ce7", False)
+        assert rows.db.read(ces.all_ces) == []
+        return
+    with pytest.raises(BadInput, match=words):
+        rows.db.write(remove, "ce7", False)
+    assert _row(rows.db, "ce7").origin == HAND
+
+
+def test_what_is_still_named_is_not_forgotten(db: Database) -> None:
+    db.write(ces.enter_ces, {"ce7": SITE}, "cric", NOW)
+    for configured, words in ((True, "named by the configuration"), (False, "named by cric")):
+        with pytest.raises(BadInput, match=words):
+            db.write(remove, "ce7", configured)
+    db.write(ces.sync_ces, {}, "cric", NOW)
+    db.write(remove, "ce7", False)
+    assert db.read(ces.all_ces) == []
