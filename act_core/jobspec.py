@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -27,11 +27,15 @@ class _Model(BaseModel):
 
 
 class InputFile(_Model):
-    """A file that must be there before the payload starts: from a URL, from this machine, or given as text."""
+    """A file that must be there before the payload starts: from a URL, from this machine, or given as text.
+
+    A sealed one is a text that is kept apart from the description, encrypted, until the CE is given it.
+    """
 
     name: _Short
     source: str | None = None  # a URL that the CE fetches, or an absolute path on the tower's machine
-    content: str | None = None  # UTF-8 text that the tower uploads
+    content: str | None = Field(default=None, repr=False)  # UTF-8 text that the tower uploads
+    sealed: bool = False
     executable: bool = False
     size: int | None = Field(default=None, ge=0)  # bytes
     checksum: str | None = None  # "adler32:0a0b0c0d"
@@ -41,7 +45,7 @@ class InputFile(_Model):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "InputFile":
-        if (self.source is None) == (self.content is None):
+        if sum((self.source is not None, self.content is not None, self.sealed)) != 1:
             raise ValueError(f"input {self.name!r} needs a source (URL or absolute path) or a content, one of both")
         if self.source is not None and not (self.by_ce or self.source.startswith("/")):
             raise ValueError(f"input {self.name!r}: source {self.source!r} is neither a URL nor an absolute path")
@@ -151,6 +155,22 @@ class JobSpec(_Model):
     def proxy_copy(self) -> bool:
         """Whether its worker node gets a copy of the proxy when it is submitted (ARC's runtime environment)."""
         return any(one.name == PROXY_ENVIRONMENT for one in self.runtime_environments)
+
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """The names of inputs whose texts are kept apart."""
+        return tuple(file.name for file in self.inputs if file.sealed)
+
+    def opened(self, texts: Mapping[str, str]) -> Self:
+        """With the texts of its sealed inputs; never to be stored or shown. Raises KeyError for one that is not there.
+
+        Nothing is validated anew: an error would quote them.
+        """
+        inputs = tuple(
+            file.model_copy(update={"content": texts[file.name], "sealed": False}) if file.sealed else file
+            for file in self.inputs
+        )
+        return self.model_copy(update={"inputs": inputs})
 
     @property
     def uploads(self) -> tuple[InputFile, ...]:

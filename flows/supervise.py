@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from act_core.apps import applications
+from act_core.credentials.vault import make_key
 from act_core.db import bootstrap, ces, downtimes, orphans
 from act_core.db.session import Database
 from act_core.errors import ActError, ConfigError
@@ -258,6 +259,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
         made = bootstrap.bootstrap(db, now)
         db.write(ces.sync_ces, settings.arc.sites, ces.CONFIG, now)
         db.write(downtimes.sync_configured, settings.arc.downtime)
+        trouble = make_key(settings, first=made.before != made.now or settings.arc.db.type == "sqlite")
         generation = db.write(bootstrap.start_generation)
         former = bootstrap.remember_generation(settings.state_dir, made.tower, generation)
         if former is not None and former >= generation:
@@ -265,6 +267,8 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"the database is older than this directory (generation {generation} after {former}): was it restored?")
             minutes = int(orphans.LISTS_READ.total_seconds() // 60)
             say(f"{waiting} jobs that wait are sent in {minutes} min, when the CEs' lists have been read")
+        if trouble:
+            say(trouble)
     finally:
         db.close()
     say(f"tower {made.tower}, start {generation}, schema {made.now}")

@@ -2,24 +2,29 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books, handed
+from act_core.atlas import books, handed, joblog
 from act_core.atlas.books import HARVESTER, PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import queue_of, server_of
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
+from act_core.atlas.pauses import pauses
+from act_core.atlas.sealing import secrets_of
 from act_core.atlas.serving import CALLED_BACK
-from act_core.atlas.translate import TranslateSettings, Worker, translate
+from act_core.atlas.translate import TranslateSettings, Worker, pilot_text, translate
 from act_core.atlas.wire import PandaJob
+from act_core.credentials.vault import Vault
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.panda_models import PandaRow
-from act_core.errors import BadInput
+from act_core.engine.sealed import vault
+from act_core.errors import BadInput, CredentialError
 from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
 from act_core.logs import log
@@ -30,47 +35,68 @@ from act_core.states import PandaState
 
 logger = log(__name__)
 BATCH = 500
+KEY, KEY_PAUSE = "key", timedelta(seconds=30)  # jobs with secrets and no key to open them
 
 
 async def due(rt: Runtime) -> Sequence[str]:
     """PanDA queues with jobs that no attempt stands for."""
-    return await rt.read(_queues_with_sent, server_of(rt))
+    return await rt.read(_queues_with_sent, server_of(rt), _locked(rt))
 
 
-def _queues_with_sent(session: Session, server: str) -> list[str]:
-    question = select(PandaRow.queue).where(PandaRow.state == PandaState.SENT.value, PandaRow.server == server)
+def _locked(rt: Runtime) -> bool:
+    """Whether jobs with secrets wait for their key."""
+    return pauses(rt).lasts(KEY, rt.now())
+
+
+def _to_bind(server: str, locked: bool) -> tuple[ColumnElement[bool], ...]:
+    sent = (PandaRow.state == PandaState.SENT.value, PandaRow.server == server)
+    return (*sent, PandaRow.secrets.is_(None)) if locked else sent
+
+
+def _queues_with_sent(session: Session, server: str, locked: bool) -> list[str]:
+    question = select(PandaRow.queue).where(*_to_bind(server, locked))
     return list(session.scalars(question.distinct().order_by(PandaRow.queue)))
 
 
-def _sent(session: Session, server: str, queue: str) -> list[Booked]:
-    return books.picked(
-        session,
-        PandaRow.state == PandaState.SENT.value,
-        PandaRow.queue == queue,
-        PandaRow.server == server,
-        limit=BATCH,
-        texts=("job",),
-    )
+def _sent(session: Session, server: str, queue: str, locked: bool) -> list[Booked]:
+    wanted = (*_to_bind(server, locked), PandaRow.queue == queue)
+    return books.picked(session, *wanted, limit=BATCH, texts=("job", "secrets"))
 
 
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
-    rows, queue = await rt.read(_sent, server_of(rt), name), await queue_of(rt, name)
-    now = rt.now()  # one time for the description and the row: the log's address names its day
+    rows, queue = await rt.read(_sent, server_of(rt), name, _locked(rt)), await queue_of(rt, name)
+    now = rt.now()
     settings = TranslateSettings.of(rt.settings.app)
     workers = await rt.read(handed.workers, rows)
-    specs: dict[Booked, JobSpec] = {}
-    refused: dict[Booked, dict[str, Any]] = {}
+    specs: dict[Booked, Described] = {}
+    refused: dict[Booked, Change] = {}
+    locked: CredentialError | None = None
     for row in rows:
         try:
-            specs[row] = described(row, queue, settings, now, workers.get(row.id))
+            specs[row] = described(row, queue, settings, vault(rt), now, workers.get(row.id))
+        except CredentialError as err:
+            locked = err
         except BadInput as err:
-            refused[row] = gave_up(row, str(err), settings.schedulerid, now)
+            refused[row] = _gave_up(row, str(err), settings, now)
         except (ArithmeticError, ValueError) as err:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
-            refused[row] = gave_up(row, f"the tower cannot describe it: {err}", settings.schedulerid, now)
+            refused[row] = _gave_up(row, f"the tower cannot describe it: {err}", settings, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    return await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings, now)
+    counts = await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings, now)
+    await joblog.tell(rt, [over for row, change in refused.items() if (over := joblog.ended(row, change))])
+    if locked is not None:
+        pauses(rt).begin(KEY, KEY_PAUSE, rt.now())
+        raise locked
+    if any(row.secrets for row in specs):
+        pauses(rt).end(KEY)
+    return counts
+
+
+def _gave_up(row: Booked, why: str, settings: TranslateSettings, now: datetime) -> Change:
+    """It never goes to a CE: PanDA is told, and where to read the story."""
+    url = log_url(settings.joblog, row.created or now, row.queue, row.panda_id, row.label)
+    return Change(PandaState.TOREPORT, gave_up(row, why, settings.schedulerid, now, url))
 
 
 def attempts_of(queue: Queue | None, configured: int) -> int:
@@ -88,23 +114,41 @@ def vouched(row: Booked, settings: Panda, now: datetime) -> datetime:
     return row.told_at + settings.livetime
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A job in nobody's dialect. `sealed`: the texts of its sealed inputs, encrypted."""
+
+    spec: JobSpec
+    sealed: bytes | None = None
+
+
 def described(
-    row: Booked, queue: Queue | None, settings: TranslateSettings, now: datetime, worker: Worker | None = None
-) -> JobSpec:
-    """The job in nobody's dialect. Raises BadInput with the reason."""
+    row: Booked,
+    queue: Queue | None,
+    settings: TranslateSettings,
+    key: Vault,
+    now: datetime,
+    worker: Worker | None = None,
+) -> Described:
+    """What its CE is asked for. Raises BadInput with the reason, and CredentialError: its secrets wait for their key.
+
+    The job's logs are of the day on which it was taken from PanDA, in whatever attempt.
+    """
     if queue is None or not queue.endpoints:
         raise BadInput(f"queue {row.queue} has no CE")
     if queue.status in CALLED_BACK:
         raise BadInput(f"queue {row.queue} is {queue.status}")
-    return translate(PandaJob.parse(json.loads(row.job)), queue, settings, now, worker)
+    job = PandaJob.parse(json.loads(row.job)).model_copy(update={"secrets": secrets_of(key, row)})
+    spec = translate(job, queue, settings, row.created or now, worker)
+    return Described(spec, key.seal(pilot_text(job)) if spec.sealed else None)
 
 
 def _write(
     session: Session,
     tower: TowerId,
     queue: Queue | None,
-    specs: Mapping[Booked, JobSpec],
-    refused: Mapping[Booked, Mapping[str, Any]],
+    specs: Mapping[Booked, Described],
+    refused: Mapping[Booked, Change],
     attempts: int,
     settings: Settings,
     now: datetime,
@@ -113,13 +157,14 @@ def _write(
     reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
     own = {row: {} if row.reporter == HARVESTER else reporter for row in specs}
     changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, own[row]) for row in specs}
-    changes |= {row: Change(PandaState.TOREPORT, columns) for row, columns in refused.items()}
+    changes |= refused
     settled = books.settle(session, changes, now)
     written = settled.written
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
-            *(app_of(settings), row.app_job_id, specs[row], ces, attempts),
+            *(app_of(settings), row.app_job_id, specs[row].spec, ces, attempts),
+            sealed=specs[row].sealed,
             share=row.queue,
             vouched_until=None if row.reporter == HARVESTER else vouched(row, settings.app.panda, now),
         )

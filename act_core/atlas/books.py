@@ -15,7 +15,7 @@ from act_core.db.panda_models import PandaRow
 from act_core.logs import log
 from act_core.runtime import Counts
 from act_core.settings.model import Settings
-from act_core.states import PANDA_LIFE, PandaState
+from act_core.states import PANDA_FINAL, PANDA_LIFE, PandaState
 
 logger = log(__name__)
 NAME = "atlas"  # of the first instance, to the engine
@@ -45,7 +45,7 @@ WRITABLE = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Booked:
-    """A row of `panda_jobs` that was picked, with the version that it had; `job`, `outputs`, `report` if asked for."""
+    """A row of `panda_jobs` that was picked, with the version that it had; its long texts if asked for."""
 
     id: int
     version: int
@@ -71,6 +71,7 @@ class Booked:
     outputs: str | None = None
     report: str | None = None
     job: str = "{}"
+    secrets: bytes | None = field(default=None, repr=False)  # sealed
 
     @property
     def app_job_id(self) -> str:
@@ -78,7 +79,7 @@ class Booked:
         return app_job_id(self.panda_id, self.attempt_nr)
 
 
-LongText = Literal["job", "outputs", "report"]
+LongText = Literal["job", "secrets", "outputs", "report"]
 _SHORT = tuple(name for name in Booked.__slots__ if name not in get_args(LongText))
 
 
@@ -199,6 +200,8 @@ def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
         values["heartbeat_due_at"] = None  # what is due of it is the report for its Harvester, and nothing else
     if change.to is not None and change.to is not row.state:
         values |= {"state": change.to.value, "state_since": now}
+    if change.to in PANDA_FINAL:
+        values["secrets"] = None
     return values
 
 

@@ -13,12 +13,13 @@ from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Update
+from act_core.atlas.sealing import Unbooked, fitting, rows_of, waiting
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.db.models import ERROR_LENGTH
-from act_core.errors import ActError, Transient
-from act_core.logs import log
+from act_core.engine.sealed import vault
+from act_core.errors import ActError, CredentialError, Transient
+from act_core.logs import log, redact
 from act_core.runtime import Counts, Runtime
-from act_core.settings.app_model import Panda
 from act_core.states import PandaState
 from act_core.words import clean
 
@@ -45,14 +46,15 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
         return Counts()
     room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs)
     n = min(room, settings.getjobs)
-    if n <= 0:
+    held = waiting(rt).take(name, rt.now())
+    if n <= 0 and not held:
         await rt.write(queues.asked, server_of(rt), name, rt.now() + timedelta(seconds=2), None)
         return Counts()
     try:
-        counts = await _to_its_end(_take(rt, name, n, label_for(queue)), GRACE)
+        counts = await _to_its_end(_take(rt, name, 0 if held else n, label_for(queue), held), GRACE)
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
-        await rt.write(queues.asked, server_of(rt), name, until, str(err))
+        await rt.write(queues.asked, server_of(rt), name, until, redact(str(err)))
         raise
     pauses(rt).end(f"fetch {name}")
     pause = settings.fetchpause if not counts else timedelta(0)
@@ -60,18 +62,25 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     return counts
 
 
-async def _take(rt: Runtime, name: str, n: int, label: str) -> Counts:
-    """Ask, and book what is handed out: PanDA has reserved it for us."""
-    jobs = [usable(job) for job in await panda(rt).acquire_jobs(name, n, label)]
-    now, settings = rt.now(), rt.settings.app.panda
+async def _take(rt: Runtime, name: str, n: int, label: str, held: Sequence[Unbooked]) -> Counts:
+    """Ask, and book what is handed out: PanDA has reserved it for us. `held`: jobs of before that wait for the key.
+
+    Raises CredentialError after it has booked the others: some job's secrets cannot be sealed.
+    """
+    jobs = [fitting(job) for job in await panda(rt).acquire_jobs(name, n, label)] if n else []
+    now, until = rt.now(), rt.now() + rt.settings.app.panda.senttime
     good = [job for job in jobs if isinstance(job, PandaJob)]
     bad = [job for job in jobs if isinstance(job, MalformedJob)]
-    rows = [booked(job, server_of(rt), name, now, settings) for job in good]
+    new = [Unbooked(job, booked(job, server_of(rt), name, now), until) for job in good]
+    rows, left, why = rows_of(vault(rt), [*held, *new])
+    waiting(rt).keep(name, left)
     rows += [failed(job, server_of(rt), name, now) for job in bad if job.panda_id]
-    new = await _to_its_end(_book(rt, rows))
+    taken = await _to_its_end(_book(rt, rows))
     for job in bad:
         logger.warning("queue=%s %s", name, job)
-    return Counts({word: n for word, n in (("taken", new), ("malformed", len(bad))) if n})
+    if why is not None:
+        raise CredentialError(f"{len(left)} jobs of {name} wait, and no further ones are asked for: {why}")
+    return Counts({word: n for word, n in (("taken", taken), ("malformed", len(bad))) if n})
 
 
 async def _book(rt: Runtime, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -102,15 +111,8 @@ async def _to_its_end(work: Coroutine[Any, Any, T], grace: float | None = None) 
         raise
 
 
-def usable(job: PandaJob | MalformedJob) -> PandaJob | MalformedJob:
-    """The row of a job keeps no secrets: one that needs them is refused here, not run without."""
-    if isinstance(job, PandaJob) and "secrets" in job.secrets:
-        return MalformedJob(job.panda_id, job.attempt_nr, "it carries secrets, which this version does not hand on")
-    return job
-
-
-def booked(job: PandaJob, server: str, queue: str, now: datetime, settings: Panda) -> dict[str, Any]:
-    """The row of a job that PanDA handed out: PanDA hears of it at once."""
+def booked(job: PandaJob, server: str, queue: str, now: datetime) -> dict[str, Any]:
+    """The row of a job that PanDA handed out, but for its secrets: PanDA hears of it at once."""
     return _row(server, queue, now) | {
         "panda_id": job.panda_id,
         "attempt_nr": job.attempt_nr,
@@ -147,4 +149,4 @@ def failed(job: MalformedJob, server: str, queue: str, now: datetime) -> dict[st
 
 def _row(server: str, queue: str, now: datetime) -> dict[str, Any]:
     common: dict[str, Any] = {"server": server, "queue": queue, "state_since": now, "heartbeat_due_at": now}
-    return common | {"created": now, "modified": now, "error": None, "report": None}
+    return common | {"created": now, "modified": now, "error": None, "report": None, "secrets": None}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -107,11 +107,11 @@ def final_update(job: Ended, heartbeat: Heartbeat | None, schedulerid: str) -> U
     return Update.model_validate(fields | common | _times(job, heartbeat))
 
 
-def gave_up(row: Booked, why: str, schedulerid: str, now: datetime) -> dict[str, Any]:
+def gave_up(row: Booked, why: str, schedulerid: str, now: datetime, log_url: str | None) -> dict[str, Any]:
     """The columns of a job that ends by a verdict of the tower alone: what PanDA is told, and why."""
     why = clean(why)
     ended = Ended(row.panda_id, row.attempt_nr, row.queue, "failed", now, cores=row.cores, error=why, code=GENERAL)
-    report = final_update(ended, None, schedulerid)
+    report = final_update(replace(ended, log_url=log_url), None, schedulerid)
     return {"report": report.model_dump_json(exclude_none=True), "heartbeat_due_at": now, "error": why}
 
 

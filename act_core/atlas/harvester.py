@@ -17,18 +17,20 @@ from sqlalchemy.orm import Session
 from act_core.atlas import books, handed, worker_states
 from act_core.atlas.books import HARVESTER, Booked, Change, app_of
 from act_core.atlas.cric import Queue
-from act_core.atlas.fetch_jobs import booked, usable
+from act_core.atlas.fetch_jobs import booked
 from act_core.atlas.handed import Link
 from act_core.atlas.heartbeat import killed
-from act_core.atlas.instance import server_named
+from act_core.atlas.instance import server_key
 from act_core.atlas.queues import all_parsed
+from act_core.atlas.sealing import fitting, sealed
 from act_core.atlas.serving import STATUSES
 from act_core.atlas.wire import MalformedJob, PandaJob, decode_for_pilot
 from act_core.atlas.worker_states import WorkerLogs, WorkerState
+from act_core.credentials.vault import Vault, key_file
 from act_core.db import wishes
 from act_core.db.bootstrap import open_tables
 from act_core.db.panda_models import PandaRow
-from act_core.errors import BadInput
+from act_core.errors import BadInput, CredentialError
 from act_core.settings.model import Settings
 from act_core.states import PandaState, Request
 
@@ -85,27 +87,36 @@ def read_specs(text: str) -> list[WorkSpec]:
 
 def hand_over(session: Session, settings: Settings, specs: Sequence[WorkSpec], now: datetime) -> list[Answer]:
     """Book the jobs, and answer in the order of the workers. To hand a worker over again changes nothing."""
-    server = server_named(settings)
+    server = server_key(settings)
     known = handed.links_of(session, {(one.harvester_id, one.worker_id) for one in specs})
     queues = all_parsed(session, server, {one.queue for one in specs})
-    jobs: dict[tuple[str, int], PandaJob] = {}
+    jobs: dict[tuple[str, int], Accepted] = {}
+    vault = Vault(key_file(settings))
     refused: dict[tuple[str, int], str] = {}
     for one in specs:
         key = (one.harvester_id, one.worker_id)
         try:
             if key not in known and key not in jobs:
-                jobs[key] = _accepted(one, queues.get(one.queue), settings)
-        except BadInput as err:
+                jobs[key] = _accepted(one, queues.get(one.queue), settings, vault)
+        except (BadInput, CredentialError) as err:
             refused[key] = str(err)
-    made = _book(session, server, specs, jobs, queues, refused, settings, now)
+    made = _book(session, server, specs, jobs, queues, refused, now)
     ids = {key: link.id for key, link in {**known, **made}.items()}
     return [
         Answer(*key, ids.get(key), refused.get(key)) for key in ((one.harvester_id, one.worker_id) for one in specs)
     ]
 
 
-def _accepted(spec: WorkSpec, queue: Queue | None, settings: Settings) -> PandaJob:
-    """Raises BadInput with the reason."""
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A job that can be booked, and its secrets as they are kept."""
+
+    job: PandaJob
+    secrets: bytes | None
+
+
+def _accepted(spec: WorkSpec, queue: Queue | None, settings: Settings, vault: Vault) -> Accepted:
+    """Raises BadInput with the reason, CredentialError where secrets cannot be sealed."""
     if settings.arc.tower.observe:
         raise BadInput("the tower only observes (tower.observe)")
     if spec.harvester_id not in settings.app.cric.handedby:
@@ -116,36 +127,37 @@ def _accepted(spec: WorkSpec, queue: Queue | None, settings: Settings) -> PandaJ
         raise BadInput(f"queue {spec.queue!r} is not served: {queue.why}")
     if not STATUSES[queue.status].start:
         raise BadInput(f"queue {spec.queue!r} is {queue.status}")
-    job = usable(PandaJob.parse(decode_for_pilot(spec.job) if isinstance(spec.job, str) else spec.job))
+    job = fitting(PandaJob.parse(decode_for_pilot(spec.job) if isinstance(spec.job, str) else spec.job))
     if isinstance(job, MalformedJob):
         raise job
-    return job
+    return Accepted(job, sealed(vault, job))
 
 
 def _book(
     session: Session,
     server: str,
     specs: Iterable[WorkSpec],
-    jobs: Mapping[tuple[str, int], PandaJob],
+    jobs: Mapping[tuple[str, int], Accepted],
     queues: Mapping[str, Queue],
     refused: dict[tuple[str, int], str],
-    settings: Settings,
     now: datetime,
 ) -> dict[tuple[str, int], Link]:
     """Rows and links of what is new; a job that the tower has already is `refused`."""
-    here = handed.rows_of(session, server, {job.panda_id for job in jobs.values()})
+    here = handed.rows_of(session, server, {one.job.panda_id for one in jobs.values()})
     wanted: dict[tuple[int, int], WorkSpec] = {}
     for spec in specs:
         key = (spec.harvester_id, spec.worker_id)
-        if (job := jobs.get(key)) is None:
+        if key not in jobs:
             continue
+        job = jobs[key].job
         number = (job.panda_id, job.attempt_nr)
         if number in here or wanted.setdefault(number, spec) != spec:
             refused[key] = f"PanDA job {job.panda_id} is known already"
     of_harvester = {"reporter": HARVESTER, "heartbeat_due_at": None}
     rows = [
-        booked(jobs[spec.harvester_id, spec.worker_id], server, spec.queue, now, settings.app.panda) | of_harvester
+        booked(one.job, server, spec.queue, now) | of_harvester | {"secrets": one.secrets}
         for spec in wanted.values()
+        for one in (jobs[spec.harvester_id, spec.worker_id],)
     ]
     books.insert_jobs(session, rows)
     ids = handed.rows_of(session, server, {panda_id for panda_id, _ in wanted})

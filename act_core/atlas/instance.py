@@ -12,13 +12,13 @@ def panda(rt: Runtime) -> PandaServer:
     return rt.kept(PandaServer, open_panda)
 
 
-def server_of(rt: Runtime) -> str:
+def server_key(settings: Settings) -> str:
     """What the rows of this server are keyed by."""
-    return server_named(rt.settings)
-
-
-def server_named(settings: Settings) -> str:
     return settings.app.panda.server.removeprefix("https://").rstrip("/")
+
+
+def server_of(rt: Runtime) -> str:
+    return server_key(rt.settings)
 
 
 async def queue_of(rt: Runtime, name: str) -> Queue | None:

@@ -11,14 +11,14 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books
+from act_core.atlas import books, joblog
 from act_core.atlas.books import PILOT, Booked, Change
 from act_core.atlas.final import Ended, final_update, gave_up
 from act_core.atlas.instance import server_of
-from act_core.atlas.joblog import publish
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.offline import WHY as CALLED_BACK
 from act_core.atlas.pilot_word import LARGEST, Heartbeat, parse_heartbeat
-from act_core.atlas.translate import HEARTBEAT, log_url
+from act_core.atlas.translate import HEARTBEAT
 from act_core.db import claims, wishes
 from act_core.db.attempts import Attempt
 from act_core.db.bulk import chunks, weight
@@ -111,7 +111,7 @@ def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Se
         wall_s=attempt.wall_s,
         cpu_s=attempt.cpu_s,
         error=None if good else error,
-        log_url=log_url(settings.app.joblog.urlprefix, attempt.created, row.queue, row.panda_id),
+        log_url=_log_url(settings, attempt, row),
     )
     report = final_update(ended, home.heartbeat, settings.app.panda.schedulerid).model_dump_json(exclude_none=True)
     columns: dict[str, Any] = {"report": report, "node": attempt.node, "ended_at": attempt.ended_at or now}
@@ -128,6 +128,10 @@ def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Se
         awaited = {"check_due_at": now + settings.app.panda.pilotpatience, "heartbeat_due_at": None, "error": error}
         return Change(PandaState.AWAITING, columns | awaited)
     return Change(PandaState.TOREPORT, columns | {"heartbeat_due_at": now, "error": None if good else error})
+
+
+def _log_url(settings: Settings, attempt: CeJob, row: Booked) -> str | None:
+    return log_url(settings.app.joblog, row.created or attempt.created, row.queue, row.panda_id, row.label)
 
 
 def _pilot_may_speak(attempt: CeJob, row: Booked) -> bool:
@@ -170,6 +174,8 @@ async def on_news(rt: Runtime, rows: Sequence[Attempt]) -> Counts:
         now = rt.now()
         news = await asyncio.to_thread(_news, rt.settings, [jobs[attempt.id] for attempt in left], booked, now)
         counts += await rt.write(_write, left[: len(news)], jobs, booked, news, now)
+        over = [joblog.ended(row, news[i].change) for i in news if (row := booked.get(jobs[i].app_job_id))]
+        await joblog.tell(rt, [row for row in over if row])
         left = left[len(news) :]
     return counts
 
@@ -204,7 +210,7 @@ def _heard_safely(settings: Settings, job: CeJob, row: Booked | None, now: datet
         if row is None or not _ends(job, row):
             return Heard()
         why = f"the tower does not understand what came of it: {type(err).__name__}: {err}"
-        columns = gave_up(row, why, settings.app.panda.schedulerid, now)
+        columns = gave_up(row, why, settings.app.panda.schedulerid, now, _log_url(settings, job, row))
         return Heard(Change(PandaState.TOREPORT, columns), Request.CLEAN if job.ce_clean_at is None else None)
 
 
@@ -219,7 +225,7 @@ def _home(settings: Settings, job: CeJob, row: Booked | None) -> Home:
     if row is None or job.state not in (CeState.DONE.value, CeState.DONEFAILED.value):
         return Home()
     directory = result_dir(settings, job.app, job.app_job_id, job.attempt, job.created)
-    publish(settings, directory, job.created, row.queue, row.panda_id)
+    joblog.publish(settings, row, directory)
     return Home() if row.reporter == PILOT else read_home(directory, row.panda_id)
 
 

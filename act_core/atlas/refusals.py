@@ -48,12 +48,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "13 truepilot",
     ),
     Refusal(
-        "secrets",
-        lambda c: "secrets" in c.job.secrets,
-        lambda _: "it carries secrets, which this version does not hand on",
-        "panda.md 2.3",
-    ),
-    Refusal(
         "more cores than a true-pilot queue has",
         lambda c: c.queue.truepilot and c.queue.corecount is not None and c.job.cores > c.queue.corecount,
         lambda c: f"it wants {c.job.cores} cores, and the queue's corecount is {c.queue.corecount}",

@@ -5,6 +5,9 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from act_core.atlas import books, joblog
+from act_core.atlas.books import Booked
+from act_core.atlas.instance import server_of
 from act_core.db.panda_models import PandaArchive, PandaRow
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
@@ -13,22 +16,27 @@ CHUNK = 500
 
 
 async def retire(rt: Runtime) -> Counts:
-    """Move a chunk of rows that were closed long enough ago."""
+    """Move a chunk of rows that were closed long enough ago, and write the last page of their stories."""
     moved = await rt.write(_move, rt.now() - rt.settings.arc.jobs.archiveafter)
-    return Counts({"retired": moved} if moved else {})
+    counts = Counts({"retired": len(moved)} if moved else {})
+    for one in (rt, *(rt.seen_by(name) for name in rt.settings.app.instances)):
+        await joblog.tell(one, [row for row in moved if row.server == server_of(one)])
+        counts += await joblog.purge(one)
+    return counts
 
 
-def _move(session: Session, before: datetime) -> int:
+def _move(session: Session, before: datetime) -> list[Booked]:
     closed = (PandaRow.state == PandaState.CLOSED.value, PandaRow.modified < before)
     rows = session.scalars(
         select(PandaRow).where(*closed).order_by(PandaRow.modified).limit(CHUNK).with_for_update()
     ).all()
     if not rows:
-        return 0
+        return []
     names = [column.name for column in PandaArchive.__table__.columns]
     session.execute(insert(PandaArchive), [{name: getattr(row, name) for name in names} for row in rows])
     ids = [row.id for row in rows]
+    moved = books.picked(session, PandaRow.id.in_(ids), limit=CHUNK, texts=("report",))
     for row in rows:
         session.expunge(row)
     session.execute(delete(PandaRow).where(PandaRow.id.in_(ids)).execution_options(synchronize_session=False))
-    return len(ids)
+    return moved

@@ -1,5 +1,6 @@
 """A PanDA job and its queue as a JobSpec: native, or with a true pilot, as the queue and its CEs decide (modes.py)."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from act_core.atlas.cric import Queue
 from act_core.atlas.labels import label_of
+from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import Mode, candidates
 from act_core.atlas.pilot_arguments import arguments
 from act_core.atlas.refusals import refusal_of
@@ -17,7 +19,7 @@ from act_core.atlas.rules import Case, case_of, needs_of
 from act_core.atlas.wire import PandaJob, encode_for_pilot
 from act_core.errors import BadInput
 from act_core.jobspec import InputFile, JobSpec, OutputFile, RuntimeEnvironment
-from act_core.settings.app_model import AppSettings, Translation
+from act_core.settings.app_model import AppSettings, JobLog, Translation
 
 WRAPPER = "runpilot2-wrapper.sh"
 JOB_FILE = "pandaJobData.out"
@@ -44,7 +46,7 @@ class TranslateSettings:
     tarball: str | None = None
     tarball_rc: str | None = None
     tarball_dev: str | None = None
-    urlprefix: str = ""
+    joblog: JobLog = field(default_factory=JobLog)
     queuedata: str = ""
     translation: Translation = field(default_factory=Translation)
 
@@ -60,7 +62,7 @@ class TranslateSettings:
             tarball=pilot.p3tarurl,
             tarball_rc=pilot.p3tarurlrc,
             tarball_dev=pilot.p3tarurldev,
-            urlprefix=app.joblog.urlprefix,
+            joblog=app.joblog,
             queuedata=pilot.queuedata,
             translation=app.translation,
         )
@@ -105,9 +107,9 @@ def translate(
         raise BadInput(f"PanDA job {job.panda_id} cannot be translated: {field}: {why}") from err
 
 
-def log_url(prefix: str, booked: datetime, queue: str, panda_id: int) -> str | None:
-    """Where the pilot's stdout will be published; None: nowhere."""
-    return f"{prefix.rstrip('/')}/{booked:%Y-%m-%d}/{queue}/{panda_id}.out" if prefix else None
+def pilot_text(job: PandaJob) -> str:
+    """The texts of a job's sealed inputs, by name, as JSON: what the pilot reads, with the job's secrets."""
+    return json.dumps({JOB_FILE: encode_for_pilot(job.raw, job.secrets)})
 
 
 def batch_queue(queue: Queue) -> str | None:
@@ -147,14 +149,15 @@ def _streams(case: Case) -> dict[str, Any]:
 def _environment(case: Case, settings: TranslateSettings, booked: datetime, worker: Worker | None) -> dict[str, str]:
     scheduler = f"harvester-{worker.harvester_id}" if worker else settings.schedulerid
     known = {"PANDA_JSID": scheduler, "PILOT_NOKILL": "YES"}
-    url = log_url(settings.urlprefix, booked, case.queue.name, case.job.panda_id)
+    url = log_url(settings.joblog, booked, case.queue.name, case.job.panda_id, case.job.label)
     linked = worker.environment if worker and case.mode is not Mode.NATIVE else {}
     return known | ({"GTAG": url} if url else {}) | linked
 
 
 def _inputs(case: Case, settings: TranslateSettings) -> Iterator[InputFile]:
     release_candidate = settings.wrapper_rc if label_of(case.job.label).wrapper_rc else None
-    yield InputFile(name=JOB_FILE, content=encode_for_pilot(case.job.raw))
+    secret = bool(case.job.secrets)  # then the text is kept apart: `pilot_text`
+    yield InputFile(name=JOB_FILE, content=None if secret else encode_for_pilot(case.job.raw), sealed=secret)
     yield InputFile(name=WRAPPER, source=release_candidate or settings.wrapper, executable=True)
     if case.mode is Mode.NATIVE:
         yield from _native_inputs(case, settings)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from act_core.atlas import handed
 from act_core.atlas.books import app_job_id, app_of
 from act_core.atlas.handed import Link
-from act_core.atlas.translate import log_url
+from act_core.atlas.logplaces import log_url
 from act_core.db.bulk import chunks
 from act_core.db.models import CeJob, CeJobArchive
 from act_core.db.panda_models import PandaArchive, PandaRow
@@ -68,7 +68,20 @@ def word(state: str, told: str | None) -> str:
     return told if told in FINAL_WORDS else "failed"
 
 
-_COLUMNS = ("id", "panda_id", "attempt_nr", "queue", "state", "told", "ce", "node", "started_at", "ended_at", "error")
+_COLUMNS: tuple[str, ...] = (
+    "id",
+    "panda_id",
+    "attempt_nr",
+    "queue",
+    "state",
+    "told",
+    "ce",
+    "node",
+    "started_at",
+    "ended_at",
+    "error",
+)
+_COLUMNS += ("created", "label")
 _TRIED = ("app_job_id", "attempt", "remote_id", "exit_code", "created")
 
 
@@ -127,7 +140,7 @@ def logs(session: Session, settings: Settings, ids: Collection[int]) -> dict[int
         if attempt is None:
             continue
         directory = result_dir(settings, app, attempt.app_job_id, attempt.attempt, attempt.created)
-        url = log_url(settings.app.joblog.urlprefix, attempt.created, row.queue, row.panda_id)
+        url = log_url(settings.app.joblog, row.created, row.queue, row.panda_id, row.label)
         found[one] = WorkerLogs(one, str(directory), _files(directory), url)
     return found
 

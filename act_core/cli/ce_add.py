@@ -64,10 +64,8 @@ def add(
         print_json({"done": told, "site": given, **for_programs(name, findings)})
     if not all_good(findings):
         if not json:
-            err.print(
-                f"{name} stays in the tables: `act ces stop {name}` keeps jobs away, `act ces remove {name}` undoes it",
-                markup=False,
-            )
+            stays = f"`act ces stop {name}` keeps jobs away, `act ces remove {name}` undoes it"
+            err.print(f"{name} stays in the tables: {stays}", markup=False)
         raise typer.Exit(1)
 
 

@@ -15,6 +15,7 @@ from act_core.cli.context import database, now, settings
 from act_core.cli.out import fail, out, print_json, table
 from act_core.cli.stories import at
 from act_core.credentials.values import NEVER
+from act_core.credentials.vault import key_file, rotate
 from act_core.db import credentials as rows_of
 from act_core.db.policy_models import CredentialRow
 from act_core.engine.credentials import made, proxy_files, renew, token_files
@@ -113,6 +114,18 @@ def _print(found: Sequence[Mapping[str, Any]]) -> None:
         for one in found
     ]
     table(columns, lines)
+
+
+@app.command("rotate-key")
+def rotate_key(json: Json = False) -> None:
+    """Put a new key for the secrets of jobs before those in its file; older ones still open what they sealed."""
+    held = settings()
+    keys, path = rotate(held), key_file(held)
+    if json:
+        print_json({"file": str(path), "keys": keys})
+        return
+    out.print(f"{path} has {keys} keys; the first one seals from now on", highlight=False, soft_wrap=True)
+    out.print("the other machines of this tower need the same file (docs/secrets.md)")
 
 
 @app.command("forecast")

@@ -147,6 +147,8 @@ def _in_words(told: dict[str, Any], language: Language) -> str:
 
 def _print_story(told: dict[str, Any]) -> None:
     out.print(f"[bold]{told['id']}[/bold] ({told['app']}) {told['name']}   candidates: {', '.join(told['candidates'])}")
+    for one in told["logs"]:
+        out.print(f"  {one['log']:6} {one['url']}   {one['file']}", highlight=False, soft_wrap=True, markup=False)
     for attempt in told["attempts"]:
         out.print(
             f"\nattempt {attempt['attempt']}: [bold]{attempt['state']}[/bold] at {attempt['ce'] or '(no CE yet)'}"

@@ -9,7 +9,7 @@ from act_core.atlas import queue_list, refresh
 from act_core.atlas.books import NAME
 from act_core.atlas.cric import Parsed, parse_queues
 from act_core.atlas.cric_feed import last_good_copy, queues_of
-from act_core.atlas.instance import server_named
+from act_core.atlas.instance import server_key
 from act_core.atlas.queues import served
 from act_core.atlas.serving import sentence
 from act_core.cli.context import database, settings
@@ -33,7 +33,7 @@ def summary(db: Database, held: Settings) -> dict[str, Any] | None:
 
 
 def _counted(db: Database, held: Settings) -> dict[str, Any]:
-    found = db.read(served, server_named(held))
+    found = db.read(served, server_key(held))
     words = sentence(found, held.app.cric.pilotmanager)
     says = words or f"{found.served} of {found.total} PanDA queues are served (`act queues list`)"
     whose = f"{held.instance}: " if held.instance else ""
@@ -42,7 +42,7 @@ def _counted(db: Database, held: Settings) -> dict[str, Any]:
 
 def _listed(db: Database, held: Settings, names: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Those of an instance, with the server that they belong to."""
-    server = server_named(held)
+    server = server_key(held)
     return [{"server": server} | row for row in db.read(queue_list.listed, server, held.app.panda, names)]
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from act_core.atlas.books import app_of
+from act_core.atlas.joblog import links
 from act_core.db import listing
 from act_core.db.listing import Filter
 from act_core.db.models import AttemptColumns, CeJobEvent
@@ -9,6 +11,7 @@ from act_core.db.session import Database
 from act_core.engine.fetch import result_dir
 from act_core.errors import BadInput
 from act_core.jobspec import JobSpec
+from act_core.logs import HIDDEN
 from act_core.monitor.times import at as at
 from act_core.monitor.times import brief as brief
 from act_core.settings import Settings
@@ -53,9 +56,22 @@ def story(db: Database, settings: Settings, one: str) -> dict[str, Any]:
         "app": app,
         "name": spec.name if spec else "",
         "candidates": list(db.read(listing.candidates, rows[-1].placement_id)),
-        "description": spec.model_dump(mode="json", exclude_defaults=True) if spec else None,
+        "logs": _logs(db, settings, app, job),
+        "description": _shown(spec) if spec else None,
         "attempts": [_attempt(settings, row, [event for event in events if event.job_id == row.id]) for row in rows],
     }
+
+
+def _logs(db: Database, settings: Settings, app: str, job: str) -> list[dict[str, Any]]:
+    """Where people may read of a PanDA job."""
+    instances = {app_of(seen): seen for seen in settings.everybody()}
+    return db.read(links, instances[app], job) if app in instances else []
+
+
+def _shown(spec: JobSpec) -> dict[str, Any]:
+    """A description for people and programs; the texts of its sealed inputs are nobody's business."""
+    hidden = spec.opened(dict.fromkeys(spec.sealed, HIDDEN))
+    return hidden.model_dump(mode="json", exclude_defaults=True)
 
 
 def _attempt(settings: Settings, row: AttemptColumns, events: list[CeJobEvent]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from act_core.apps import applications
 from act_core.cli.context import check_known, now, settings
 from act_core.cli.out import err, fail, out, print_json, warn
+from act_core.credentials.vault import make_key
 from act_core.db import ces, downtimes, listing
 from act_core.db.bootstrap import bootstrap as make_tables
 from act_core.db.session import Database
@@ -33,7 +34,10 @@ def bootstrap(json: Annotated[bool, typer.Option("--json", help="for programs")]
         made = make_tables(db, now())
         db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now())
         db.write(downtimes.sync_configured, held.arc.downtime)
+        trouble = make_key(held, first=made.before != made.now or held.arc.db.type == "sqlite")
         where = db.engine.url.render_as_string(hide_password=True)
+    if trouble:
+        warn(trouble)
     if json:
         print_json({"tower": made.tower, "schema": made.now, "before": made.before, "database": where})
         return

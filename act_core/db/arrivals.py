@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from act_core.db.attempts import new_key
 from act_core.db.bulk import portions
 from act_core.db.models import CeJob, Description, Placement, PlacementCe
+from act_core.errors import BadInput
 from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
 from act_core.states import CeState
@@ -29,6 +31,7 @@ class NewJob:
     share: str = ""
     submit_before: datetime | None = None  # cancelled instead of sent from then on
     vouched_until: datetime | None = None  # held from then on, until its application vouches for it again
+    sealed: bytes | None = None  # the texts of its sealed inputs, by name, as JSON, encrypted
 
 
 def placement(session: Session, ces: Collection[str], now: datetime) -> int:
@@ -52,7 +55,7 @@ def placement(session: Session, ces: Collection[str], now: datetime) -> int:
 def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: datetime) -> dict[str, str]:
     """Insert first attempts; returns app_job_id → submission key. A job that exists already raises IntegrityError.
 
-    Raises BadInput for a description that is too large for any statement.
+    Raises BadInput for a description that is too large for any statement, or whose sealed inputs nobody gave.
     """
     if not jobs:
         return {}
@@ -88,6 +91,12 @@ def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: date
 def _describe(session: Session, jobs: Sequence[NewJob], now: datetime) -> list[int]:
     """The ids of the jobs' descriptions, in the jobs' order."""
     made = insert(Description).returning(Description.id, sort_by_parameter_order=True)
-    rows = ((job.app_job_id, {"spec": job.spec.model_dump_json(exclude_defaults=True), "created": now}) for job in jobs)
+    rows = ((job.app_job_id, _description(job, now)) for job in jobs)
     batches = portions(session, rows, lambda name: f"the description of job {name}")
     return [one for batch in batches for one in session.scalars(made, [row for _, row in batch])]
+
+
+def _description(job: NewJob, now: datetime) -> dict[str, Any]:
+    if bool(job.spec.sealed) != (job.sealed is not None):
+        raise BadInput(f"job {job.app_job_id}: inputs are sealed by the application that adds the job, and by no file")
+    return {"spec": job.spec.model_dump_json(exclude_defaults=True), "sealed": job.sealed, "created": now}

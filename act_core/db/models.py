@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -23,6 +24,7 @@ from act_core.db.types import BigId, UtcDateTime
 
 # Keys are compared byte by byte; texts of other people are full Unicode.
 BYTES: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+LongBytes = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 # Rows that move to an archive: SQLite shall not give the id of one that left to a new one (MariaDB does not).
 NEVER_AGAIN: dict[str, Any] = {"sqlite_autoincrement": True}
@@ -114,6 +116,7 @@ class Description(Base):
     __table_args__ = (BYTES,)
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     spec: Mapped[str] = mapped_column(LongText)
+    sealed: Mapped[bytes | None] = mapped_column(LongBytes)  # texts of its sealed inputs, encrypted
     created: Mapped[datetime]
 
 

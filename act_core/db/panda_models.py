@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from act_core.db.models import BYTES, ERROR_LENGTH, NEVER_AGAIN, Base, LongText
 from act_core.db.types import BigId
 
+LARGEST_SECRETS = 65_535  # bytes, encrypted
+
 
 class PandaColumns:
     """A PanDA job as the tower sees it, alike in the hot table and in the archive."""
@@ -29,7 +31,7 @@ class PandaColumns:
     heartbeat_due_at: Mapped[datetime | None]
     refused: Mapped[int] = mapped_column(Integer, default=0)  # reports in a row that PanDA would not take
     job: Mapped[str] = mapped_column(LongText)  # raw, as JSON, without its secret fields
-    secrets: Mapped[bytes | None] = mapped_column(LargeBinary(65_535))  # encrypted
+    secrets: Mapped[bytes | None] = mapped_column(LargeBinary(LARGEST_SECRETS))  # encrypted; none once it is closed
     ce: Mapped[str | None] = mapped_column(String(128))
     node: Mapped[str | None] = mapped_column(String(255))
     cores: Mapped[int] = mapped_column(Integer, default=1)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
+from act_core.db import sealed
 from act_core.db.bulk import chunks
 from act_core.db.models import CeJob
 from act_core.states import FINAL, STRENGTH, CeState, Request
@@ -105,10 +106,11 @@ def _objection(row: Row[Any], request: Request, force: bool, now: datetime) -> s
 
 
 def release(session: Session, app: str, app_job_ids: Collection[str], now: datetime) -> None:
-    """The application needs these jobs' rows no longer: at rest they may go to the archive."""
+    """The application needs these jobs' rows no longer: at rest they may go to the archive, secrets at once."""
     for chunk in chunks(sorted(set(app_job_ids))):
         session.execute(
             update(CeJob)
             .where(CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.released_at.is_(None))
             .values(released_at=now, modified=now)
         )
+    sealed.wipe(session, app, app_job_ids)

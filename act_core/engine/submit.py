@@ -1,9 +1,9 @@
 """Send jobs to a CE: the intent is written down first, the client's input is the commit (architecture rules 4, 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from act_core.ce.base import OutcomeLost, Refused, RemoteId, SubmissionKey, Traits
+from act_core.ce.base import ComputingElement, OutcomeLost, Refused, RemoteId, SubmissionKey, Traits
 from act_core.db import backlog, ledger, queries
 from act_core.db.attempts import Attempt
 from act_core.db.ledger import Line
@@ -13,6 +13,7 @@ from act_core.engine.claim import Claimed, Terms, claim, intent
 from act_core.engine.fill import Held, Limits
 from act_core.engine.identity import identity
 from act_core.engine.judging import by_rules
+from act_core.engine.sealed import Opened, opened
 from act_core.engine.settling import backoff, counted, pause, settle
 from act_core.engine.transfers import Came, carry, chunked, lot
 from act_core.errors import ActError, OutcomeUnknown
@@ -58,7 +59,30 @@ async def submit(rt: Runtime, ce: str) -> Counts:
     picked = await _claim(rt, ce, end.traits)
     if not picked:
         return Counts()
-    specs = await rt.read(queries.specs, [attempt.description_id for attempt in picked.values()])
+    opening = await opened(rt, [attempt.description_id for attempt in picked.values()])
+    shut = _shut(opening, picked.values())
+    counts = await settle(
+        rt, {attempt: after_submit(attempt, why, rt.now()) for attempt, why in shut.items()}, "submit"
+    )
+    picked = {key: attempt for key, attempt in picked.items() if attempt not in shut}
+    if not picked:
+        return counts
+    return counts + await _send(rt, ce, end, picked, opening.specs)
+
+
+def _shut(opening: Opened, attempts: Iterable[Attempt]) -> dict[Attempt, Refused]:
+    """Those whose sealed inputs cannot be had: no CE has said anything of them."""
+    return {one: opening.refused[one.description_id] for one in attempts if one.description_id in opening.refused}
+
+
+async def _send(
+    rt: Runtime,
+    ce: str,
+    end: ComputingElement,
+    picked: Mapping[SubmissionKey, Attempt],
+    specs: Mapping[int, JobSpec],
+) -> Counts:
+    """One batch, whose intent is written down."""
     deadline = min(attempt.send_deadline for attempt in picked.values() if attempt.send_deadline)
     try:
         answers: Mapping[SubmissionKey, Answer] = await end.submit(
@@ -190,8 +214,10 @@ async def send_inputs(rt: Runtime, ce: str) -> Counts:
     if not picked and not under_way:
         return Counts()
     new = [attempt for attempt in under_way.not_begun(picked) if attempt.remote_id][: max(0, most - len(under_way))]
-    specs = await rt.read(queries.specs, [attempt.description_id for attempt in new])
-    files = {attempt: to_upload(specs[attempt.description_id], end.traits) for attempt in new}
+    opening = await opened(rt, [attempt.description_id for attempt in new])
+    shut = _shut(opening, new)
+    new = [attempt for attempt in new if attempt not in shut]
+    files = {attempt: to_upload(opening.specs[attempt.description_id], end.traits) for attempt in new}
 
     async def put(some: Sequence[Attempt]) -> Mapping[RemoteId, Refused | None]:
         return await end.put_inputs({attempt.remote_id: files[attempt] for attempt in some if attempt.remote_id})
@@ -203,6 +229,6 @@ async def send_inputs(rt: Runtime, ce: str) -> Counts:
         sent = [a for a, answer in came.answers.items() if answer is None]
         return Counts({"inputs sent": len(sent)}) + await settle(rt, decisions, "submit")
 
-    counts = await settle_sent(Came({attempt: None for attempt in new if not files[attempt]}))
+    counts = await settle_sent(Came({attempt: None for attempt in new if not files[attempt]} | shut))
     wanted = chunked([attempt for attempt in new if files[attempt]], end.traits.together)
     return counts + await carry(rt, ce, "submit", wanted, put, settle_sent)

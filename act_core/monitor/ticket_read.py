@@ -102,7 +102,9 @@ def _hidden(settings: Settings, ce: str, endpoint: str, specs: Iterable[JobSpec]
     arc = settings.arc
     places = {socket.gethostname(), arc.db.host, arc.prefect.host, str(Path.home())}
     places |= {
-        str(path) for path in (settings.state_dir, settings.results_dir, arc.voms.proxypath, arc.db.file) if path
+        str(path)
+        for path in (settings.state_dir, settings.results_dir, arc.voms.proxypath, arc.db.file, arc.secrets.keyfile)
+        if path
     }
     words: set[str] = set()
     for spec in specs:

@@ -116,8 +116,15 @@ class Translation(Section):
 
 
 class JobLog(Section):
-    urlprefix: str = ""  # logs are published there; empty: no log URL is given to PanDA
-    dir: FilePath | None = None  # default: joblog in the state directory
+    """Logs of jobs for people (docs/logs.md)."""
+
+    urlprefix: str = ""  # address of the web server's area; empty: no logs are published
+    dir: FilePath | None = None  # that area; default: joblog in the state directory
+    analysis: Literal["private", "public", "off"] = (
+        "private"  # of users' jobs; private: below private-jobs, not for all
+    )
+    size: int = Field(default=10_000_000, ge=10_000)  # bytes of one file; of a longer one head and tail are kept
+    keep: Seconds = timedelta(days=14)
 
 
 class Validation(Section):

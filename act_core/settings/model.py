@@ -18,6 +18,7 @@ from act_core.settings.policy import (
     Errors,
     Fill,
     Reconcile,
+    Secrets,
     Token,
     Voms,
 )
@@ -132,6 +133,7 @@ class ArcSettings(Section):
     downtime: Downtime = Downtime()
     voms: Voms = Voms()
     tokens: Mapping[str, Token] = Field(default_factory=dict)
+    secrets: Secrets = Secrets()
     fill: Fill = Fill()
     blackhole: BlackHole = BlackHole()
     errors: Errors = Errors()

@@ -135,6 +135,13 @@ class Clean(Section):
     keepatmost: int = Field(default=50, ge=0)  # of one CE; the oldest go first
 
 
+class Secrets(Section):
+    """What jobs carry and nobody may read: sealed in the tables."""
+
+    # The keys, mode 0600, the same on all machines; default: secrets.key in the state directory.
+    keyfile: FilePath | None = None
+
+
 class Token(Section):
     """A bearer token: read from a file that somebody renews, or fetched with client credentials (RFC 6749, 4.4)."""
 

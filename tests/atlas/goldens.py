@@ -25,7 +25,7 @@ from act_core.ce.htcondor_jobs import Options
 from act_core.ce.xrsl_writer import written
 from act_core.errors import BadInput
 from act_core.jobspec import JobSpec
-from act_core.settings.app_model import Cric, PandaSite, Translation
+from act_core.settings.app_model import Cric, JobLog, PandaSite, Translation
 
 FOLDER = Path(__file__).parent / "golden" / "translate"
 KEY = SubmissionKey("act-tower001-0123456789abcdefghjkmnpqrs")
@@ -40,7 +40,7 @@ SETTINGS = TranslateSettings(
     tarball_rc=f"{PILOTS}/pilot3-rc.tar.gz",
     tarball_dev=f"{PILOTS}/pilot3-dev.tar.gz",
     replicas="rucio://rucio.test.example;rucioaccount=pilot/replicas/{scope}/{lfn}",
-    urlprefix="https://logs.test.example/act/",
+    joblog=JobLog(urlprefix="https://logs.test.example/act/", analysis="public"),
     queuedata="http://cache.test.example:25085/cache/schedconfig/{queue}.all.json",
     panda=("https://panda.test.example", "25443"),
 )

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from act_core.atlas.cric import Queue, parse_queues
-from act_core.atlas.translate import log_url, translate
+from act_core.atlas.logplaces import log_url
+from act_core.atlas.translate import translate
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.jobspec import JobSpec
 from act_core.settings.app_model import Cric
@@ -56,7 +57,7 @@ def test_bug_16_no_job_gets_its_pilot_by_chance() -> None:
 
 
 def test_bug_19_the_log_is_told_by_the_day_on_which_the_job_was_taken() -> None:
-    told = log_url(SETTINGS.urlprefix, BOOKED, "Q", 7)
+    told = log_url(SETTINGS.joblog, BOOKED, "Q", 7, "managed")
     assert told is not None
     assert f"/{BOOKED:%Y-%m-%d}/" in told
     for at in (queue(), queue(native=False), queue(condor=True, native=False)):

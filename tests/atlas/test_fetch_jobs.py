@@ -240,15 +240,6 @@ async def test_a_job_without_a_usable_number_blocks_nobody(queue: House, number:
     assert await queue.run("heartbeat") == {"told": 1}
 
 
-async def test_a_job_with_secrets_fails_in_panda_and_its_secrets_are_kept_nowhere(queue: House) -> None:
-    (number,) = queue.order(extra={"secrets": "hush-hush", "pilotSecrets": "hush-pilot"})
-    await queue.run(FETCH, "translate", "heartbeat")
-    job, row = queue.book(number), await queue.row(number)
-    assert (job.status, row.state) == ("failed", PandaState.CLOSED.value)
-    assert "carries secrets" in str(job.columns["pilotErrorDiag"])
-    assert "hush" not in " ".join(str(getattr(row, column.name)) for column in row.__table__.columns)
-
-
 @pytest.mark.parametrize(("kind", "label"), [("unified", "unified"), ("analysis", "user"), ("production", "managed")])
 def test_what_a_kind_of_queue_asks_for(kind: Literal["unified", "analysis", "production"], label: str) -> None:
     assert label_for(Queue(name="Q", schedconfig="Q", type=kind)) == label

@@ -80,7 +80,7 @@ async def test_the_job_may_be_the_legacy_text(handed_queue: House) -> None:
         ({"queue": "FOREIGN"}, "queue 'FOREIGN' is not served: pilot_manager is 'Harvester', not 'aCT'"),
         ({"queue": "OFF"}, "queue 'OFF' is offline"),
         ({"job": {}}, "PanDA job without a PandaID: PandaID"),
-        ({"job": {"PandaID": 7, "prodSourceLabel": "managed", "secrets": "x"}}, "secrets"),
+        ({"job": {"PandaID": 7, "prodSourceLabel": "managed", "secrets": "x" * 60_000}}, "its secrets are"),
         ({"job": "PandaID"}, "no job for a pilot"),
     ],
     ids=str,

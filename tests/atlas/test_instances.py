@@ -1,5 +1,6 @@
 """Several instances in one tower: two PanDA servers that give the same numbers to jobs of queues of the same name."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from act_core.atlas.joblog import links
+from act_core.atlas.logplaces import area
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaRow
 from act_core.settings.app_model import AppSettings, Instance
@@ -81,6 +84,27 @@ async def test_each_server_hears_of_its_own_jobs_and_of_no_other(two: Two) -> No
     two.other.books.tick(two.other.clock.now())
     assert (two.other.books.jobs[number].status, two.house.book(number).status) == ("failed", "starting")
     assert await rows(two) == {(first, number): "starting", (two.server, number): "closed"}
+
+
+async def test_each_instance_has_its_logs_in_a_place_of_its_own(two: Two) -> None:
+    two.house.configure(joblog={"urlprefix": "https://logs.example"})
+    two.house.rt._views.clear()  # made of other settings
+    (number,) = two.house.order()
+    two.other.books.create(JobOrder(queue=QUEUE))
+    await two.house.run("fetch-jobs", "translate")
+    for app in ("atlas", OTHER):
+        await ended(two, app)
+    await two.house.run("heartbeat")
+    two.house.later(seconds=1)
+    assert (await two.house.run("clean"))["retired"] == 2
+    day = f"{two.house.rt.now():%Y-%m-%d}"
+    for settings, url in zip(two.house.rt.settings.everybody(), ("", f"{OTHER}/"), strict=True):
+        found = await two.house.rt.read(links, settings, f"{number}.1")
+        assert found[-1]["url"] == f"https://logs.example/{url}{day}/{QUEUE}/{number}.story"
+        assert found[-1]["file"] == str(area(settings) / day / QUEUE / f"{number}.story")
+        words = await asyncio.to_thread(Path(found[-1]["file"]).read_text)
+        assert f"server           {settings.app.panda.server.removeprefix('https://')}" in words
+        assert "state            closed" in words
 
 
 async def test_a_server_in_trouble_is_the_others_none(two: Two) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from act_core.atlas.cric import parse_queues
-from act_core.atlas.instance import server_named
+from act_core.atlas.instance import server_key
 from act_core.atlas.refresh import Owner, named, write_queues
 from act_core.db.session import Database
 from act_core.processes import process_start
@@ -31,7 +31,7 @@ def read(*entries: dict[str, object]) -> None:
     (held.state_dir / "cric.json").write_text(json.dumps(feed))
     db = Database(held)
     parsed = parse_queues(feed, named(held), {}, {})
-    db.write(write_queues, Owner(server_named(held), "cric"), parsed, {}, datetime.now(UTC))
+    db.write(write_queues, Owner(server_key(held), "cric"), parsed, {}, datetime.now(UTC))
     db.close()
 
 

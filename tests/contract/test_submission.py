@@ -1,6 +1,7 @@
 """Submission in two phases, and its deadline."""
 
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +43,29 @@ async def test_its_own_input_is_the_commit(bench: Bench, tmp_path: Path) -> None
     assert await bench.ce.put_inputs({job: files}) == {job: None}
     assert await bench.end(job) is S.FINISHED
     assert (await bench.fetch(job, "stdout.txt"))["stdout.txt"] == "from a file\n"
+
+
+async def test_a_sealed_input_reaches_the_payload_and_nobody_else(bench: Bench, tmp_path: Path) -> None:
+    shows = InputFile(name="run.sh", content="#!/bin/sh\ntr h H < hush.txt\n", executable=True)
+    described = JobSpec(executable="run.sh", inputs=(shows, InputFile(name="hush.txt", sealed=True)))
+    spec = described.opened({"hush.txt": "canary-hush\n"})
+    (job,) = await bench.submit(spec)
+    assert await bench.ce.put_inputs({job: spec.uploads}) == {job: None}
+    assert await bench.end(job) is S.FINISHED
+    found = await bench.fetch(job, "stdout.txt", "diagnose=ce/")
+    assert found["stdout.txt"] == "canary-HusH\n"
+    assert not [name for name, text in found.items() if "canary-hush" in text]
+    assert not [path for path in open_to_others(tmp_path) if b"canary-hush" in path.read_bytes()]
+
+
+def open_to_others(root: Path) -> Iterator[Path]:
+    """Files below a directory that another account could read."""
+    for path in root.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode) and mode & 0o055:
+            yield from open_to_others(path)
+        elif stat.S_ISREG(mode) and mode & 0o044:
+            yield path
 
 
 async def test_inputs_can_be_sent_again(bench: Bench, shell: Shell, tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ from act_core.db import (
     evidence,
     explaining,
     filling,
+    histories,
     orphans,
     outlook,
     queries,
     rules,
+    sealed,
     silence,
     wishes,
 )
@@ -204,6 +206,9 @@ ERRORS: dict[str, Callable[[Session], Any]] = {
     "rules.held_shares": lambda s: rules.held_shares(s, "ce1", NOW),
     "rules.app_job_ids": lambda s: rules.app_job_ids(s, [1, 21]),
     "rules.count": lambda s: rules.count(s, [rules.Hit("r", "ce1", 1, 1)], NOW, timedelta(minutes=10)),
+    "histories.histories": lambda s: histories.histories(s, "manual", ["j1", "j2"]),
+    "sealed.sealed_texts": lambda s: sealed.sealed_texts(s, [1, 2]),
+    "sealed.wipe": lambda s: sealed.wipe(s, "manual", ["j1", "j2"]),
     "cleaning.kept": lambda s: cleaning.kept(s, "ce1", NOW, 3),
 }
 SINCE = NOW - timedelta(minutes=10)
