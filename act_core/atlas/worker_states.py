@@ -68,20 +68,10 @@ def word(state: str, told: str | None) -> str:
     return told if told in FINAL_WORDS else "failed"
 
 
-_COLUMNS: tuple[str, ...] = (
-    "id",
-    "panda_id",
-    "attempt_nr",
-    "queue",
-    "state",
-    "told",
-    "ce",
-    "node",
-    "started_at",
-    "ended_at",
-    "error",
+_COLUMNS = (
+    *("id", "panda_id", "attempt_nr", "queue", "label", "state", "told", "ce", "node"),
+    *("started_at", "ended_at", "error", "created"),
 )
-_COLUMNS += ("created", "label")
 _TRIED = ("app_job_id", "attempt", "remote_id", "exit_code", "created")
 
 
