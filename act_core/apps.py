@@ -2,7 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.metadata import entry_points
+
+from sqlalchemy.orm import Session
 
 from act_core.db.attempts import Attempt
 from act_core.errors import ConfigError
@@ -37,6 +40,7 @@ class Application:
     parts: tuple[Part, ...] = ()
     archive: Callable[[Runtime], Awaitable[Counts]] | None = None  # of all its instances
     report: Callable[[Runtime], Awaitable[str]] | None = None
+    restored: Callable[[Session, datetime], int] | None = None  # an older copy of the database; of all its instances
     several: bool = False  # it also runs once for each of `instances`, as an application of that name
 
 

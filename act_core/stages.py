@@ -75,6 +75,7 @@ STAGES = {
         Stage("renew-credentials", "renew proxies, tokens, delegations; tell what ends early", timedelta(minutes=10)),
         Stage("reconcile-ces", "compare our rows with the CEs' own lists", timedelta(minutes=30)),
         Stage("report", "count jobs, write the report", timedelta(minutes=10)),
+        Stage("close-books", "close the books of days that are over", timedelta(minutes=20)),
     )
 }
 

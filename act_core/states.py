@@ -96,6 +96,7 @@ class PandaState(StrEnum):
     """What the tower does with a PanDA job; what PanDA was told is `told`."""
 
     SENT = "sent"  # taken from PanDA, not bound to an attempt
+    FORGOTTEN = "forgotten"  # no attempt stands for it, and one that we have forgotten may be on a CE: it is not sent
     STARTING = "starting"  # bound; the CE has it or will have it
     RUNNING = "running"
     TRANSFERRING = "transferring"  # the payload is over: stage-out, or outputs on the way here
@@ -108,9 +109,10 @@ class PandaState(StrEnum):
 
 _P = PandaState
 PANDA_LIFE: Mapping[PandaState, frozenset[PandaState]] = {
-    _P.SENT: frozenset({_P.STARTING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
+    _P.SENT: frozenset({_P.FORGOTTEN, _P.STARTING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
+    _P.FORGOTTEN: frozenset({_P.SENT, _P.TOREPORT, _P.CLOSED}),
     _P.STARTING: frozenset(
-        {_P.RUNNING, _P.TRANSFERRING, _P.TOVALIDATE, _P.AWAITING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}
+        {_P.FORGOTTEN, _P.RUNNING, _P.TRANSFERRING, _P.TOVALIDATE, _P.AWAITING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}
     ),
     _P.RUNNING: frozenset(
         {_P.STARTING, _P.TRANSFERRING, _P.TOVALIDATE, _P.AWAITING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}
@@ -122,4 +124,24 @@ PANDA_LIFE: Mapping[PandaState, frozenset[PandaState]] = {
     _P.TOKILL: frozenset({_P.TOREPORT, _P.CLOSED}),
     _P.CLOSED: frozenset(),
 }
+UNBOUND = frozenset({_P.SENT, _P.FORGOTTEN})  # no attempt stands for these
 PANDA_FINAL = frozenset(state for state, nexts in PANDA_LIFE.items() if not nexts)
+
+
+class PandaEnd(StrEnum):
+    """How a closed PanDA job ended, for the books."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"  # PanDA ordered it
+    TAKEN_BACK = "taken back"  # PanDA had closed it, or given it up, before it had our last word
+
+
+def end_of(state: PandaState, told: str | None) -> PandaEnd:
+    """How a job ends that is closed from this state, where PanDA's last word of it is `told`."""
+    if told == PandaEnd.FINISHED:
+        return PandaEnd.FINISHED
+    if state is PandaState.TOKILL:
+        return PandaEnd.KILLED
+    spoke = state in (PandaState.TOREPORT, PandaState.AWAITING)
+    return PandaEnd.FAILED if spoke and told == PandaEnd.FAILED else PandaEnd.TAKEN_BACK

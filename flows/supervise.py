@@ -251,7 +251,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
     """
     if standing(settings.state_dir):
         raise ConfigError(f"a tower is up in {settings.state_dir} already: `act status`, `act down`")
-    applications(settings)
+    apps = applications(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     db = Database(settings)
     try:
@@ -264,9 +264,12 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
         former = bootstrap.remember_generation(settings.state_dir, made.tower, generation)
         if former is not None and former >= generation:
             waiting = db.write(orphans.wait_after_restore, now)
+            doubtful = sum(db.write(app.restored, now) for app in apps if app.restored)
             say(f"the database is older than this directory (generation {generation} after {former}): was it restored?")
             minutes = int(orphans.LISTS_READ.total_seconds() // 60)
             say(f"{waiting} jobs that wait are sent in {minutes} min, when the CEs' lists have been read")
+            if doubtful:
+                say(f"{doubtful} jobs may have been sent since: they are asked about first (docs/safety.md)")
         if trouble:
             say(trouble)
     finally:

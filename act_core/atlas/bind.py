@@ -1,17 +1,20 @@
 """From a PanDA job to an attempt: the one bridge into the engine."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books, handed, joblog
+from act_core.atlas import books, handed, joblog, queues
 from act_core.atlas.books import HARVESTER, PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
+from act_core.atlas.forgotten import asked_first
 from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
@@ -40,7 +43,7 @@ KEY, KEY_PAUSE = "key", timedelta(seconds=30)  # jobs with secrets and no key to
 
 async def due(rt: Runtime) -> Sequence[str]:
     """PanDA queues with jobs that no attempt stands for."""
-    return await rt.read(_queues_with_sent, server_of(rt), _locked(rt))
+    return await rt.read(_queues_with_sent, server_of(rt), rt.now(), _locked(rt))
 
 
 def _locked(rt: Runtime) -> bool:
@@ -48,43 +51,46 @@ def _locked(rt: Runtime) -> bool:
     return pauses(rt).lasts(KEY, rt.now())
 
 
-def _to_bind(server: str, locked: bool) -> tuple[ColumnElement[bool], ...]:
-    sent = (PandaRow.state == PandaState.SENT.value, PandaRow.server == server)
+def _to_bind(server: str, now: datetime, locked: bool) -> tuple[ColumnElement[bool], ...]:
+    may = or_(PandaRow.check_due_at.is_(None), PandaRow.check_due_at <= now)
+    sent = (PandaRow.state == PandaState.SENT.value, PandaRow.server == server, may)
     return (*sent, PandaRow.secrets.is_(None)) if locked else sent
 
 
-def _queues_with_sent(session: Session, server: str, locked: bool) -> list[str]:
-    question = select(PandaRow.queue).where(*_to_bind(server, locked))
+def _queues_with_sent(session: Session, server: str, now: datetime, locked: bool) -> list[str]:
+    question = select(PandaRow.queue).where(*_to_bind(server, now, locked))
     return list(session.scalars(question.distinct().order_by(PandaRow.queue)))
 
 
-def _sent(session: Session, server: str, queue: str, locked: bool) -> list[Booked]:
-    wanted = (*_to_bind(server, locked), PandaRow.queue == queue)
+def _sent(session: Session, server: str, queue: str, now: datetime, locked: bool) -> list[Booked]:
+    wanted = (*_to_bind(server, now, locked), PandaRow.queue == queue)
     return books.picked(session, *wanted, limit=BATCH, texts=("job", "secrets"))
 
 
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
-    rows, queue = await rt.read(_sent, server_of(rt), name, _locked(rt)), await queue_of(rt, name)
+    rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await queue_of(rt, name)
+    unserved = await rt.read(queues.unserved, server_of(rt), name)
+    others = await asked_first(rt, [row for row in rows if row.reporter != HARVESTER])
     now = rt.now()
     settings = TranslateSettings.of(rt.settings.app)
     workers = await rt.read(handed.workers, rows)
     specs: dict[Booked, Described] = {}
-    refused: dict[Booked, Change] = {}
     locked: CredentialError | None = None
-    for row in rows:
+    for row in [row for row in rows if row not in others]:
         try:
-            specs[row] = described(row, queue, settings, vault(rt), now, workers.get(row.id))
+            why = None if row.reporter == HARVESTER else unserved  # a Harvester's jobs come from elsewhere
+            specs[row] = described(row, queue, why, settings, vault(rt), now, workers.get(row.id))
         except CredentialError as err:
             locked = err
         except BadInput as err:
-            refused[row] = _gave_up(row, str(err), settings, now)
+            others[row] = _gave_up(row, str(err), settings, now)
         except (ArithmeticError, ValueError) as err:
             logger.exception("a bug of ours: PanDA job %d cannot be described", row.panda_id)
-            refused[row] = _gave_up(row, f"the tower cannot describe it: {err}", settings, now)
+            others[row] = _gave_up(row, f"the tower cannot describe it: {err}", settings, now)
     attempts = attempts_of(queue, rt.settings.arc.jobs.attempts)
-    counts = await rt.write(_write, rt.tower, queue, specs, refused, attempts, rt.settings, now)
-    await joblog.tell(rt, [over for row, change in refused.items() if (over := joblog.ended(row, change))])
+    counts = await rt.write(_write, rt.tower, queue, specs, others, attempts, rt.settings, now)
+    await joblog.tell(rt, [over for row, change in others.items() if (over := joblog.ended(row, change))])
     if locked is not None:
         pauses(rt).begin(KEY, KEY_PAUSE, rt.now())
         raise locked
@@ -125,6 +131,7 @@ class Described:
 def described(
     row: Booked,
     queue: Queue | None,
+    unserved: str | None,
     settings: TranslateSettings,
     key: Vault,
     now: datetime,
@@ -140,6 +147,8 @@ def described(
         raise BadInput(f"queue {row.queue} is {queue.status}")
     job = PandaJob.parse(json.loads(row.job)).model_copy(update={"secrets": secrets_of(key, row)})
     spec = translate(job, queue, settings, row.created or now, worker)
+    if unserved:  # its CEs may get no new jobs any more
+        raise BadInput(f"queue {row.queue} is not served by this tower any more: {unserved}")
     return Described(spec, key.seal(pilot_text(job)) if spec.sealed else None)
 
 
@@ -148,16 +157,16 @@ def _write(
     tower: TowerId,
     queue: Queue | None,
     specs: Mapping[Booked, Described],
-    refused: Mapping[Booked, Change],
+    others: Mapping[Booked, Change],
     attempts: int,
     settings: Settings,
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
     reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
-    own = {row: {} if row.reporter == HARVESTER else reporter for row in specs}
-    changes: dict[Booked, Change] = {row: Change(PandaState.STARTING, own[row]) for row in specs}
-    changes |= refused
+    starting: dict[str, Any] = {"check_due_at": None}
+    own = {row: starting if row.reporter == HARVESTER else starting | reporter for row in specs}
+    changes = {**{row: Change(PandaState.STARTING, columns) for row, columns in own.items()}, **others}
     settled = books.settle(session, changes, now)
     written = settled.written
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
@@ -172,4 +181,11 @@ def _write(
         if row in specs
     ]
     add_jobs(session, tower, jobs, now)
-    return settled.counts(bound=len(jobs), untranslatable=len(written) - len(jobs))
+    became = Counter(changes[row].to for row in written)
+    return settled.counts(
+        bound=len(jobs),
+        untranslatable=became[PandaState.TOREPORT],
+        over_in_panda=became[PandaState.CLOSED],
+        forgotten=became[PandaState.FORGOTTEN],
+        wait=became[None],
+    )

@@ -15,7 +15,7 @@ from act_core.db.panda_models import PandaRow
 from act_core.logs import log
 from act_core.runtime import Counts
 from act_core.settings.model import Settings
-from act_core.states import PANDA_FINAL, PANDA_LIFE, PandaState
+from act_core.states import PANDA_FINAL, PANDA_LIFE, PandaState, end_of
 
 logger = log(__name__)
 NAME = "atlas"  # of the first instance, to the engine
@@ -39,6 +39,9 @@ WRITABLE = frozenset(
         "check_due_at",
         "report",
         "error",
+        "ended_as",
+        "cause",
+        "unverified",
     }
 )
 
@@ -68,6 +71,7 @@ class Booked:
     reporter: str
     error: str | None
     created: datetime | None = None  # when PanDA handed it out
+    state_since: datetime | None = None
     outputs: str | None = None
     report: str | None = None
     job: str = "{}"
@@ -202,7 +206,18 @@ def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
         values |= {"state": change.to.value, "state_since": now}
     if change.to in PANDA_FINAL:
         values["secrets"] = None
+        values.setdefault("ended_as", end_of(row.state, values.get("told", row.told)).value)
     return values
+
+
+def known(session: Session, server: str, numbers: Collection[int]) -> set[tuple[int, int]]:
+    """(PandaID, attemptNr) of the jobs with these PandaIDs that are booked."""
+    of_job = select(PandaRow.panda_id, PandaRow.attempt_nr).where(PandaRow.server == server)
+    return {
+        (row.panda_id, row.attempt_nr)
+        for chunk in chunks(numbers)
+        for row in session.execute(of_job.where(PandaRow.panda_id.in_(chunk)))
+    }
 
 
 def insert_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -213,16 +228,8 @@ def insert_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     once: dict[tuple[int, int], dict[str, Any]] = {}
     for row in rows:
         once.setdefault((row["panda_id"], row["attempt_nr"]), dict(row))
-    known = {
-        (row.panda_id, row.attempt_nr)
-        for chunk in chunks({panda_id for panda_id, _ in once})
-        for row in session.execute(
-            select(PandaRow.panda_id, PandaRow.attempt_nr).where(
-                PandaRow.server == server, PandaRow.panda_id.in_(chunk)
-            )
-        )
-    }
-    new = [row for key, row in once.items() if key not in known]
+    booked = known(session, server, {panda_id for panda_id, _ in once})
+    new = [row for key, row in once.items() if key not in booked]
     if new:
         session.execute(insert(PandaRow), new)
     return len(new)

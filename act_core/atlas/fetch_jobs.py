@@ -4,10 +4,14 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from act_core.atlas import books, queues
+from sqlalchemy.orm import Session
+
+from act_core.atlas import asks, books, queues
+from act_core.atlas.asks import What
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
@@ -17,7 +21,7 @@ from act_core.atlas.sealing import Unbooked, fitting, rows_of, waiting
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.db.models import ERROR_LENGTH
 from act_core.engine.sealed import vault
-from act_core.errors import ActError, CredentialError, Transient
+from act_core.errors import ActError, CredentialError, OutcomeUnknown, Transient
 from act_core.logs import log, redact
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
@@ -44,59 +48,116 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     queue, settings = await queue_of(rt, name), rt.settings.app.panda
     if queue is None:
         return Counts()
-    room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs)
+    room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs, rt.now())
     n = min(room, settings.getjobs)
     held = waiting(rt).take(name, rt.now())
     if n <= 0 and not held:
         await rt.write(queues.asked, server_of(rt), name, rt.now() + timedelta(seconds=2), None)
         return Counts()
+    label = label_for(queue)
+    call = Call(name, 0 if held else n, label)
+    if not held:
+        call.ask = await rt.write(asks.begin, server_of(rt), name, label, n, rt.now())
     try:
-        counts = await _to_its_end(_take(rt, name, 0 if held else n, label_for(queue), held), GRACE)
+        counts = await _to_its_end(_take(rt, call, held), GRACE)
     except ActError as err:
         until = pauses(rt).begin(f"fetch {name}", TROUBLE_PAUSE, rt.now())
-        await rt.write(queues.asked, server_of(rt), name, until, redact(str(err)))
+        await rt.write(_went_wrong, server_of(rt), call, err, until)
         raise
     pauses(rt).end(f"fetch {name}")
-    pause = settings.fetchpause if not counts else timedelta(0)
-    await rt.write(queues.asked, server_of(rt), name, rt.now() + pause, None)
     return counts
 
 
-async def _take(rt: Runtime, name: str, n: int, label: str, held: Sequence[Unbooked]) -> Counts:
+@dataclass(slots=True)
+class Call:
+    """One call for `n` jobs; `ask`: its row, until it is settled; `in_hand`: what came and is not booked yet."""
+
+    queue: str
+    n: int
+    label: str
+    ask: int | None = None
+    in_hand: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an answer brought: rows to be booked, PandaIDs that wait for the key, and jobs without a usable number."""
+
+    rows: Sequence[Mapping[str, Any]]
+    locked: Sequence[int] = ()
+    nameless: int = 0
+
+
+async def _take(rt: Runtime, call: Call, held: Sequence[Unbooked]) -> Counts:
     """Ask, and book what is handed out: PanDA has reserved it for us. `held`: jobs of before that wait for the key.
 
     Raises CredentialError after it has booked the others: some job's secrets cannot be sealed.
     """
-    jobs = [fitting(job) for job in await panda(rt).acquire_jobs(name, n, label)] if n else []
+    name, server = call.queue, server_of(rt)
+    jobs = [fitting(job) for job in await panda(rt).acquire_jobs(name, call.n, call.label)] if call.n else []
     now, until = rt.now(), rt.now() + rt.settings.app.panda.senttime
     good = [job for job in jobs if isinstance(job, PandaJob)]
     bad = [job for job in jobs if isinstance(job, MalformedJob)]
-    new = [Unbooked(job, booked(job, server_of(rt), name, now), until) for job in good]
+    new = [Unbooked(job, booked(job, server, name, now), until) for job in good]
     rows, left, why = rows_of(vault(rt), [*held, *new])
     waiting(rt).keep(name, left)
-    rows += [failed(job, server_of(rt), name, now) for job in bad if job.panda_id]
-    taken = await _to_its_end(_book(rt, rows))
+    rows += [failed(job, server, name, now) for job in bad if job.panda_id]
+    locked = [one.job.panda_id for one in left]
+    call.in_hand = (*(row["panda_id"] for row in rows), *locked)
+    nameless = sum(not job.panda_id for job in bad)
+    taken = await _to_its_end(_book(rt, call, Answer(rows, locked, nameless)))
+    call.ask = None
     for job in bad:
         logger.warning("queue=%s %s", name, job)
     if why is not None:
         raise CredentialError(f"{len(left)} jobs of {name} wait, and no further ones are asked for: {why}")
-    return Counts({word: n for word, n in (("taken", taken), ("malformed", len(bad))) if n})
+    counts = Counts({word: n for word, n in (("taken", taken), ("malformed", len(bad))) if n})
+    pause = rt.settings.app.panda.fetchpause if not counts else timedelta(0)
+    await rt.write(queues.asked, server, name, rt.now() + pause, None)
+    return counts
 
 
-async def _book(rt: Runtime, rows: Sequence[Mapping[str, Any]]) -> int:
+def _went_wrong(session: Session, server: str, call: Call, err: ActError, again_at: datetime) -> None:
+    """Remember what PanDA may have reserved: nothing, where it said no."""
+    words = redact(str(err))
+    if call.ask is not None and call.in_hand:
+        asks.lost(session, call.ask, What.UNBOOKED, words, len(call.in_hand), call.in_hand)
+    elif call.ask is not None and isinstance(err, OutcomeUnknown):
+        asks.lost(session, call.ask, What.LOST, words)
+    elif call.ask is not None:
+        asks.booked(session, call.ask)
+    queues.asked(session, server, call.queue, again_at, words)
+
+
+def _write(session: Session, server: str, call: Call, answer: Answer, now: datetime) -> int:
+    """The jobs and the end of the call, together or not at all; returns how many jobs are new."""
+    new = books.insert_jobs(session, answer.rows)
+    if call.ask is None:  # these waited for the key: the call that brought them is looked at again
+        asks.look_again(session, server, call.queue, now)
+    elif missing := len(answer.locked) + answer.nameless:
+        why = "their secrets wait for the key" if answer.locked else "they came without a usable PandaID"
+        asks.lost(session, call.ask, What.UNBOOKED, why, missing, answer.locked)
+    else:
+        asks.booked(session, call.ask)
+    return new
+
+
+async def _book(rt: Runtime, call: Call, answer: Answer) -> int:
     """A database that is away for a moment loses no jobs, which PanDA would give out again only after half an hour."""
     new: int | None = None
+    server, now = server_of(rt), rt.now()
     try:
         for pause in PAUSES:
             with suppress(Transient):
-                new = await rt.write(books.insert_jobs, rows)
+                new = await rt.write(_write, server, call, answer, now)
                 return new
             await asyncio.sleep(pause)
-        new = await rt.write(books.insert_jobs, rows)
+        new = await rt.write(_write, server, call, answer, now)
         return new
     finally:
         if new is None:
-            logger.error("reserved in PanDA, and not booked: %s", ", ".join(str(row["panda_id"]) for row in rows))
+            ids = ", ".join(str(row["panda_id"]) for row in answer.rows)
+            logger.error("reserved in PanDA, and not booked: %s", ids)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T], grace: float | None = None) -> T:

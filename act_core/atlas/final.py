@@ -9,6 +9,7 @@ from typing import Any, Literal
 from act_core.atlas.books import Booked
 from act_core.atlas.pilot_word import Heartbeat, Value
 from act_core.atlas.reports import Update, as_text
+from act_core.states import PandaEnd, PandaState, end_of
 from act_core.words import clean
 
 KILLED = 1144
@@ -113,6 +114,16 @@ def gave_up(row: Booked, why: str, schedulerid: str, now: datetime, log_url: str
     ended = Ended(row.panda_id, row.attempt_nr, row.queue, "failed", now, cores=row.cores, error=why, code=GENERAL)
     report = final_update(replace(ended, log_url=log_url), None, schedulerid)
     return {"report": report.model_dump_json(exclude_none=True), "heartbeat_due_at": now, "error": why}
+
+
+def for_the_books(report: Mapping[str, Any], over_before: bool) -> dict[str, Any]:
+    """How a job ended whose final report is no longer needed. `over_before`: PanDA had closed it before it came."""
+    codes = (("pilot", "pilot_error_code"), ("payload", "exe_error_code"), ("transformation", "trans_exit_code"))
+    cause = next((f"{who} {report[name]}" for who, name in codes if report.get(name)), None)
+    end = PandaEnd.TAKEN_BACK if over_before else end_of(PandaState.TOREPORT, report.get("job_status"))
+    if report.get("pilot_error_code") == KILLED:
+        end = PandaEnd.KILLED
+    return {"ended_as": end.value, "cause": cause}
 
 
 def _said(job: Ended, heartbeat: Heartbeat | None) -> dict[str, Value]:

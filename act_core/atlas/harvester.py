@@ -35,7 +35,13 @@ from act_core.settings.model import Settings
 from act_core.states import PandaState, Request
 
 MOST = 1000  # workers of one call
-_KILLABLE = {PandaState.STARTING, PandaState.RUNNING, PandaState.TRANSFERRING, PandaState.TOVALIDATE}
+_KILLABLE = {
+    PandaState.FORGOTTEN,
+    PandaState.STARTING,
+    PandaState.RUNNING,
+    PandaState.TRANSFERRING,
+    PandaState.TOVALIDATE,
+}
 
 
 def _absolute(path: str) -> str:
@@ -187,7 +193,7 @@ def kill(session: Session, settings: Settings, ids: Collection[int], now: dateti
 
 def _dead(row: Booked, now: datetime) -> Change | None:
     why = "its Harvester wants it dead"
-    if row.state is PandaState.SENT:
+    if row.state in (PandaState.SENT, PandaState.FORGOTTEN):
         return Change(PandaState.TOREPORT, {"report": killed(row, now), "heartbeat_due_at": now, "error": why})
     return Change(PandaState.TOKILL, {"error": why}) if row.state in _KILLABLE else None
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas import books, kill_orders
 from act_core.atlas.books import HARVESTER, Booked, Change, app_of
-from act_core.atlas.final import Ended, final_update
+from act_core.atlas.final import Ended, final_update, for_the_books
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.kill_orders import New, Terms
 from act_core.atlas.pauses import pauses
@@ -22,7 +22,7 @@ from act_core.errors import ActError
 from act_core.runtime import Counts, Runtime
 from act_core.settings.app_model import Panda
 from act_core.settings.model import Settings
-from act_core.states import PandaState, Request
+from act_core.states import UNBOUND, PandaState, Request
 
 BATCH = 1000
 HEARTBEAT, FIRST_PAUSE = "heartbeat", timedelta(seconds=10)
@@ -81,7 +81,7 @@ def after_report(row: Booked, answer: UpdateAnswer, now: datetime, beat: timedel
         return Change(None, {"heartbeat_due_at": None})
     if answer.kill or answer.already_done:
         why = "PanDA wants it dead" if answer.kill else "PanDA says that it is over"
-        if row.state is PandaState.SENT:  # no attempt stands for it
+        if row.state in UNBOUND:
             return Change(PandaState.TOREPORT, {"report": killed(row, now), "heartbeat_due_at": now, "error": why})
         return Change(PandaState.TOKILL, {"heartbeat_due_at": None, "told_at": now, "error": row.error or why})
     if not answer.settled:
@@ -103,8 +103,11 @@ def killed(row: Booked, now: datetime) -> str:
 
 def _after_final(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
     if answer.settled:
-        told = json.loads(row.report)["job_status"] if row.report else row.told
-        return Change(PandaState.CLOSED, {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0})
+        said = json.loads(row.report) if row.report else {"job_status": row.told}
+        first = row.refused == 0  # else an earlier one may have arrived, and PanDA's answer been lost
+        columns = for_the_books(said, first and (answer.kill or answer.already_done))
+        columns |= {"told": said["job_status"], "told_at": now, "heartbeat_due_at": None, "refused": 0}
+        return Change(PandaState.CLOSED, columns)
     return _again(row, answer, now)
 
 

@@ -21,7 +21,7 @@ from act_core.engine.brake import weigh
 from act_core.errors import ActError
 from act_core.logs import log
 from act_core.settings.policy import Brake
-from act_core.states import PANDA_FINAL, PandaState
+from act_core.states import PANDA_FINAL, UNBOUND, PandaState
 
 logger = log(__name__)
 _OPEN = tuple(sorted(state.value for state in PandaState if state not in PANDA_FINAL))
@@ -51,7 +51,7 @@ def ordered(row: Booked, change: Change) -> bool:
     """Whether PanDA's word ends this job."""
     if change.to is PandaState.TOKILL:
         return True
-    return row.state is PandaState.SENT and change.to is PandaState.TOREPORT
+    return row.state in UNBOUND and change.to is PandaState.TOREPORT
 
 
 async def borne_out(panda: PandaClient, changes: Changes) -> frozenset[Booked]:

@@ -34,6 +34,7 @@ logger = log(__name__)
 MOST = 8 * 1024 * 1024  # bytes of reports in one transaction
 _WAITING = {CeState.SUBMITTED, CeState.HOLDING}
 _SAID = {
+    PandaState.FORGOTTEN,  # the attempt was withdrawn: one that we have forgotten is at work
     PandaState.TOVALIDATE,
     PandaState.AWAITING,
     PandaState.TOREPORT,

@@ -15,6 +15,7 @@ from act_core.settings.app_model import Panda
 
 API = "/api/v1"
 NO_JOBS = "No jobs in PanDA"
+TIMED_OUT = "Timed out"  # its database goes on, and may reserve jobs all the same (panda.md 1.1)
 _EMPTY_STATISTICS = "Database failure"  # what a server without any job answers
 _NO_ROLE = ("production or pilot role required", "no production/pilot role", "SSL secure connection is required")
 _OUR_BUG = ("Argument error", "Type error", "expecting GET", "expecting POST")
@@ -84,6 +85,8 @@ class PandaV1:
             raise OutcomeUnknown(str(err)) from err
         if not answer.success and answer.message == NO_JOBS:
             return []
+        if not answer.success and answer.message.startswith(TIMED_OUT):
+            raise OutcomeUnknown(f"PanDA, {method}: {answer.message}")
         data = answer.must(method)
         jobs = data.get("jobs") if isinstance(data, Mapping) else None
         if not isinstance(jobs, list):

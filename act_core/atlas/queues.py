@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from act_core.atlas import asks
 from act_core.atlas.cric import Queue
 from act_core.atlas.serving import TAKES_JOBS, Served
 from act_core.db.bulk import chunks
@@ -58,8 +59,17 @@ def _is(server: str, name: str) -> tuple[ColumnElement[bool], ...]:
     return PandaQueue.server == server, PandaQueue.name == name
 
 
-def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int) -> int:
-    """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE."""
+def unserved(session: Session, server: str, name: str) -> str | None:
+    """Why a queue that is in the tables is not served; None: it is."""
+    row = session.execute(select(PandaQueue.served, PandaQueue.why).where(*_is(server, name))).one_or_none()
+    return None if row is None or row.served else row.why or "it is another's"
+
+
+def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int, now: datetime) -> int:
+    """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE.
+
+    What PanDA has reserved for us in an answer that was lost counts, too, until PanDA has given it up.
+    """
     of_queue = (PandaRow.server == server, PandaRow.queue == queue)
     present = session.execute(
         select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(OPEN))
@@ -70,7 +80,8 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
     waiting = session.execute(
         select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue)
     ).scalar_one()
-    return room_of(maxjobs, most_waiting, present, unbound, waiting)
+    lost = asks.reserved(session, server, queue, now)
+    return max(0, room_of(maxjobs, most_waiting, present, unbound, waiting) - lost)
 
 
 def room_of(maxjobs: int, most_waiting: int, present: int, unbound: int, waiting: int) -> int:

@@ -61,11 +61,19 @@ def after_check(row: Booked, verdicts: Mapping[Wanted, Verdict], now: datetime, 
     if bad:
         return _failed(row, f"output not valid on storage: {bad[0]}", now)
     if not later:
-        return Change(PandaState.TOREPORT, {"heartbeat_due_at": now, "check_due_at": None, "error": None})
+        columns = {"heartbeat_due_at": now, "check_due_at": None, "error": None}
+        return Change(PandaState.TOREPORT, columns | {"unverified": unverified(row, verdicts)})
     if row.checks + 1 >= tries:
         return _failed(row, f"output could not be checked {tries} times: {later[0]}", now)
     pause = min(FIRST_PAUSE * int(2 ** min(row.checks, 12)), LONGEST_PAUSE)
     return Change(None, {"checks": row.checks + 1, "check_due_at": now + pause, "error": later[0]})
+
+
+def unverified(row: Booked, verdicts: Mapping[Wanted, Verdict]) -> int:
+    """How many outputs of a job nobody could check: storage could not tell, or nobody knows where they are."""
+    wanted = wanted_of(row)
+    nowhere = len(json.loads(row.outputs) if row.outputs else []) - len(wanted)
+    return nowhere + sum(verdicts[file].outcome is Outcome.UNVERIFIABLE for file in wanted)
 
 
 def _failed(row: Booked, why: str, now: datetime) -> Change:

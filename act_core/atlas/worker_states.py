@@ -23,6 +23,7 @@ from act_core.states import PandaState
 FINAL_WORDS = frozenset({"finished", "failed", "cancelled"})
 WORDS: Mapping[PandaState, str] = {  # act.md 15
     PandaState.SENT: "submitted",
+    PandaState.FORGOTTEN: "submitted",
     PandaState.STARTING: "submitted",
     PandaState.RUNNING: "running",
     PandaState.TRANSFERRING: "running",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from act_core.cli import (
+    books,
     brake,
     ces,
     config,
@@ -71,6 +72,7 @@ app.command("down")(tower.down)
 app.command("status")(tower.status)
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(brake.app, name="brake")
+app.add_typer(books.app, name="books")
 app.command("orphans")(orphans.orphans)
 app.command("explain")(explain.explain)
 app.command("errors")(errors.errors)

@@ -70,6 +70,8 @@ def sweep(
         fail(f"given up after {timeout:.0f} s: work is left (`act jobs list`)", 1)
     if counts["illegal"]:
         fail(f"{counts['illegal']} illegal moves: see the log", 1)
+    if counts["unbalanced"]:
+        fail(f"the books of {counts['unbalanced']} queues do not balance: `act books`", 1)
     if counts["errors"] and not until_idle:
         raise typer.Exit(1)
 

@@ -15,6 +15,7 @@ from act_core.cli.ces import all_described, print_ces
 from act_core.cli.context import database, files, now, settings, state_dir
 from act_core.cli.credentials import listed
 from act_core.cli.out import err, out, print_json
+from act_core.cli.panda import told, unsettled
 from act_core.db import credentials, ledger, listing
 from act_core.errors import ActError, ConfigError
 from act_core.monitor.explain_ces import line_of
@@ -95,6 +96,7 @@ def status(json: Json = False) -> None:
         held_now = db.read(ledger.standing)
         ending, holes = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
         brakes = holding(db)
+        panda = unsettled(db, held)
         queues = queue_list.summary(db, held)
     found = _described(held, said) | {
         "queues": queues,
@@ -103,7 +105,7 @@ def status(json: Json = False) -> None:
         "proxies": proxies,
         "brakes": brakes,
     }
-    found |= {"ending": ending, "black_holes": holes}
+    found |= {"ending": ending, "black_holes": holes, "panda": panda}
     if json:
         print_json(found)
     else:
@@ -148,6 +150,8 @@ def _print(found: dict[str, Any]) -> None:
         )
     for one in found["brakes"]:
         out.print(f"{sentence(one)}; none of them moves (`act brake list`, docs/safety.md)", style="red", markup=False)
+    for words in told(found["panda"]):
+        out.print(words, style="yellow", markup=False)
     print_ces(found["ces"])
     _print_rest(found)
 

@@ -115,6 +115,11 @@ def _row(ce: str, job: RemoteId, key: SubmissionKey, known: bool, now: datetime)
     return {"ce": ce, "remote_id": job, "submission_key": key, "known": known} | seen
 
 
+def strange(session: Session) -> bool:
+    """Whether jobs whose attempts are in no table were in the CEs' last lists."""
+    return session.execute(select(Orphan.ce).where(Orphan.known.is_(False)).limit(1)).scalar() is not None
+
+
 def killed(session: Session, ce: str, jobs: Collection[RemoteId], now: datetime) -> None:
     for chunk in chunks(jobs):
         session.execute(update(Orphan).where(and_(Orphan.ce == ce, Orphan.remote_id.in_(chunk))).values(killed_at=now))

@@ -42,6 +42,9 @@ class PandaColumns:
     check_due_at: Mapped[datetime | None]
     report: Mapped[str | None] = mapped_column(LongText)  # the final update, until PanDA has accepted it
     error: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    ended_as: Mapped[str | None] = mapped_column(String(12))  # for the books: `PandaEnd`, once it is closed
+    cause: Mapped[str | None] = mapped_column(String(64))  # the code with which it failed
+    unverified: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # outputs that nobody could check
     created: Mapped[datetime]
     modified: Mapped[datetime]
 
@@ -54,13 +57,38 @@ class PandaRow(PandaColumns, Base):
         Index(None, "heartbeat_due_at"),
         Index(None, "state", "check_due_at"),
         Index(None, "state", "modified"),
+        Index(None, "state", "state_since"),
         BYTES | NEVER_AGAIN,
     )
 
 
 class PandaArchive(PandaColumns, Base):
     __tablename__ = "panda_jobs_archive"
-    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), BYTES)
+    __table_args__ = (Index(None, "panda_id"), Index(None, "modified"), Index(None, "server", "state_since"), BYTES)
+
+
+class PandaAsk(Base):
+    """A call for jobs whose answer is not booked: it is in the air, or PanDA may have reserved jobs that nobody has."""
+
+    __tablename__ = "panda_asks"
+    __table_args__ = (
+        Index(None, "server", "queue", "until"),
+        Index(None, "server", "at"),
+        Index(None, "looked_at", "at"),
+        BYTES,
+    )
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    server: Mapped[str] = mapped_column(String(128))
+    queue: Mapped[str] = mapped_column(String(128))
+    label: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime]
+    until: Mapped[datetime]  # by then PanDA has given up what it reserved
+    asked: Mapped[int]  # jobs
+    what: Mapped[str] = mapped_column(String(12))  # of `asks.What`
+    n: Mapped[int]  # jobs that PanDA may have reserved, at most
+    panda_ids: Mapped[str | None] = mapped_column(LongText)  # of those that were answered, with commas
+    why: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    looked_at: Mapped[datetime | None]  # PanDA was asked what became of them
 
 
 class HandedJob(Base):
@@ -93,3 +121,47 @@ class PandaQueue(Base):
     fetch_due_at: Mapped[datetime | None]
     trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
     modified: Mapped[datetime]
+
+
+class ClosedDay(Base):
+    """A day whose books are closed. Days are `YYYY-MM-DD`, in UTC."""
+
+    __tablename__ = "daily_closings"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    closed_at: Mapped[datetime]
+    revision: Mapped[int]  # grows when somebody closes it again
+    changed: Mapped[list[Any]] = mapped_column(JSON)  # by the last one, in words
+    findings: Mapped[dict[str, Any]] = mapped_column(JSON)  # kind → [[job, why], …]
+
+
+class DailyBook(Base):
+    """The jobs of a closed day, by queue."""
+
+    __tablename__ = "daily_books"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(128), primary_key=True)
+    opening: Mapped[int]
+    taken: Mapped[int]
+    finished: Mapped[int]
+    failed: Mapped[int]
+    killed: Mapped[int]
+    taken_back: Mapped[int]
+    in_flight: Mapped[int]
+
+
+class DailySpent(Base):
+    """Core-seconds of a closed day, by queue, CE and what they went to."""
+
+    __tablename__ = "daily_spent"
+    __table_args__ = (BYTES,)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(128), primary_key=True)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    cause: Mapped[str] = mapped_column(String(96), primary_key=True)
+    attempts: Mapped[int]
+    core_s: Mapped[int] = mapped_column(BigId)

@@ -67,6 +67,16 @@ def wish_of(session: Session, ids: Collection[int], request: Request, now: datet
         )
 
 
+def waiting(session: Session, app: str, app_job_ids: Collection[str]) -> dict[str, int]:
+    """Of these jobs, the attempts that no call was made for: {app_job_id: id}. They stay so until the commit."""
+    found: dict[str, int] = {}
+    for chunk in chunks(sorted(set(app_job_ids))):
+        of_app = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.state == CeState.TOSUBMIT.value)
+        rows = session.execute(select(CeJob.app_job_id, CeJob.id).where(*of_app).order_by(CeJob.id).with_for_update())
+        found |= dict(rows.tuples().all())
+    return found
+
+
 def vouch(session: Session, app: str, app_job_ids: Collection[str], until: datetime) -> None:
     """Their application knows that these jobs are wanted: they may be sent, or sent anew, until then."""
     for chunk in chunks(sorted(set(app_job_ids))):

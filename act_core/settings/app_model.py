@@ -31,6 +31,10 @@ class Panda(Section):
     livetime: Seconds = timedelta(
         minutes=90
     )  # … and so long after PanDA last took a report; then it waits for the next
+    asktime: Seconds = timedelta(minutes=5)  # PanDA is asked about a job taken longer ago before it is described
+    forgottentime: Seconds = timedelta(
+        days=8
+    )  # what PanDA says is at work, and no attempt stands for, is reported as failed after so long
     timeout: Seconds = timedelta(seconds=180)
     getjobs: int = Field(default=100, ge=1, le=1000)  # jobs in one acquire call
     minjobs: int = Field(default=20, ge=0)  # a queue with so many unsubmitted jobs gets no more
@@ -148,6 +152,13 @@ class Validation(Section):
     tries: int = Field(default=10, ge=1)  # rounds with an unreachable storage before the job fails
 
 
+class Books(Section):
+    """When a job counts as unaccounted for (docs/books.md)."""
+
+    stuck: Seconds = Field(default=timedelta(days=1), gt=timedelta(0))  # in a state that passes by itself
+    longest: Seconds = Field(default=timedelta(days=10), gt=timedelta(0))  # waiting or running at a CE
+
+
 class Modules(Section):
     app: tuple[str, ...] = ("manual",)
 
@@ -176,6 +187,7 @@ class AppSettings(Section):
     translation: Translation = Translation()
     joblog: JobLog = JobLog()
     validation: Validation = Validation()
+    books: Books = Books()
     instances: Mapping[Annotated[str, Field(pattern=INSTANCE)], Instance] = Field(default_factory=dict)
 
     @field_validator("instances")

@@ -1,13 +1,14 @@
 """The ATLAS application with simulators around it, on both databases."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from act_core.settings.model import Settings
 from act_core.simulators.pki import TestPki
-from tests.atlas.house import House, open_house
+from tests.atlas.house import CE, House, open_house
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,11 @@ async def queue(atlas: House) -> House:
     """A tower that serves the queue TEST at its local CE."""
     await atlas.serve()
     return atlas
+
+
+@pytest.fixture
+async def home(queue: House, end_all: Callable[..., Any]) -> AsyncIterator[House]:
+    """A tower whose payloads really run, and that leaves no process behind."""
+    queue.lay_out_pilot()
+    yield queue
+    await end_all(await queue.rt.ce(CE), queue.rt.settings.state_dir / "local" / CE)

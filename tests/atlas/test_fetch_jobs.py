@@ -191,7 +191,10 @@ async def test_who_is_stopped_while_it_books_has_booked(queue: House) -> None:
     async def stop() -> None:
         round_.cancel()
 
-    queue.rt.meanwhile = stop
+    async def call() -> None:
+        queue.rt.meanwhile = stop
+
+    queue.rt.meanwhile = call  # it is written down before it is made
     with pytest.raises(asyncio.CancelledError):
         await round_
     assert sorted(await queue.rows()) == numbers

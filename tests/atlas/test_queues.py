@@ -9,11 +9,11 @@ from act_core.states import CeState, PandaState
 from tests.atlas.house import QUEUE, House
 
 COUNTED = {PandaState.SENT, PandaState.STARTING, PandaState.RUNNING, PandaState.TRANSFERRING}
-COUNTED |= {PandaState.TOVALIDATE, PandaState.TOKILL}
+COUNTED |= {PandaState.FORGOTTEN, PandaState.TOVALIDATE, PandaState.TOKILL}
 
 
 async def room(house: House, maxjobs: int, waiting: int, queue: str = QUEUE) -> int:
-    return await house.rt.read(queues.room, server_of(house.rt), queue, maxjobs, waiting)
+    return await house.rt.read(queues.room, server_of(house.rt), queue, maxjobs, waiting, house.rt.now())
 
 
 async def test_an_empty_queue_has_room_up_to_the_lower_bound(queue: House) -> None:

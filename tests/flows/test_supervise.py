@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from act_core import logs
+from act_core.atlas import books, forgotten
 from act_core.db import bootstrap
 from act_core.db.session import Database
 from act_core.errors import ActError, ConfigError, Transient
@@ -155,6 +156,31 @@ def test_a_restored_database_is_told(settings: Settings) -> None:
     prepare(settings, said.append)
     assert said[0] == "the database is older than this directory (generation 3 after 9): was it restored?"
     assert said[1] == "0 jobs that wait are sent in 45 min, when the CEs' lists have been read"
+
+
+def test_the_applications_hear_of_a_restored_database(settings: Settings) -> None:
+    app = settings.app.model_copy(update={"modules": Modules(app=("atlas",))})
+    settings = settings.model_copy(update={"app": app})
+    said: list[str] = []
+    prepare(settings, said.append)
+    db = Database(settings)
+    times = dict.fromkeys(("state_since", "created", "modified", "heartbeat_due_at"), db.clock())
+    job = {
+        "server": "s",
+        "panda_id": 1,
+        "attempt_nr": 1,
+        "queue": "Q",
+        "label": "managed",
+        "state": "sent",
+        "job": "{}",
+    }
+    db.write(books.insert_jobs, [job | times])
+    bootstrap.remember_generation(settings.state_dir, db.read(bootstrap.tower_id), 9)
+    said.clear()
+    prepare(settings, said.append)
+    assert said[2] == "1 jobs may have been sent since: they are asked about first (docs/safety.md)"
+    assert db.read(forgotten.in_doubt) == {"Q": 1}
+    db.close()
 
 
 def test_nobody_is_healthy_where_nobody_listens() -> None:

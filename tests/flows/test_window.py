@@ -94,6 +94,12 @@ async def of(seconds: float, counts: dict[str, int], bugs: tuple[str, ...] = ())
         (0, {"errors": 3, "submitted": 1}, "Completed", "3 errors, 1 submitted"),
         (0, {"busy": 1}, "Completed", "1 busy: somebody else held the lease"),
         (0, {"busy": 1, "errors": 1}, "Completed", "1 busy, 1 errors"),
+        (
+            0,
+            {"closed": 1, "unbalanced": 1},
+            "Failed",
+            "1 closed, 1 unbalanced; see the log for the books that do not balance",
+        ),
         (58, {"submitted": 1, "illegal": 2}, "Failed", "1 submitted, 2 illegal; see the log for the illegal moves"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The ATLAS application whole: jobs wait for PanDA's word that they are still wanted."""
+"""The ATLAS application whole: PanDA's word that jobs are still wanted, lost answers, the books of each day."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,8 +19,33 @@ def upgrade() -> None:
     for table in ("ce_jobs", "ce_jobs_archive"):
         op.add_column(table, sa.Column("vouched_until", UtcDateTime(), nullable=True))
     op.add_column("job_descriptions", sa.Column("sealed", LONG_BYTES, nullable=True))
+    _panda_asks()
     _panda_queues()
     _handed_jobs()
+    _books()
+
+
+def _panda_asks() -> None:
+    op.create_table(
+        "panda_asks",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("server", sa.String(length=128), nullable=False),
+        sa.Column("queue", sa.String(length=128), nullable=False),
+        sa.Column("label", sa.String(length=32), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.Column("asked", sa.Integer(), nullable=False),
+        sa.Column("what", sa.String(length=12), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("panda_ids", LongText, nullable=True),
+        sa.Column("why", sa.String(length=1024), nullable=True),
+        sa.Column("looked_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_panda_asks")),
+        **BYTES,
+    )
+    op.create_index(op.f("ix_panda_asks_server_queue_until"), "panda_asks", ["server", "queue", "until"])
+    op.create_index(op.f("ix_panda_asks_server_at"), "panda_asks", ["server", "at"])
+    op.create_index(op.f("ix_panda_asks_looked_at_at"), "panda_asks", ["looked_at", "at"])
 
 
 def _handed_jobs() -> None:
@@ -60,3 +85,41 @@ def _panda_queues() -> None:
     )
     names = ["server", "served", "status"]
     op.create_index(op.f("ix_panda_queues_server_served_status"), "panda_queues", names, unique=False)
+
+
+def _books() -> None:
+    """How jobs ended, and what closed days came to."""
+    for table in ("panda_jobs", "panda_jobs_archive"):
+        op.add_column(table, sa.Column("ended_as", sa.String(12), nullable=True))
+        op.add_column(table, sa.Column("cause", sa.String(64), nullable=True))
+        op.add_column(table, sa.Column("unverified", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index("ix_panda_jobs_state_state_since", "panda_jobs", ["state", "state_since"])
+    op.create_index("ix_panda_jobs_archive_server_state_since", "panda_jobs_archive", ["server", "state_since"])
+    op.create_table(
+        "daily_closings",
+        *_keys("day", "server"),
+        sa.Column("closed_at", UtcDateTime(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.JSON(), nullable=False),
+        sa.Column("findings", sa.JSON(), nullable=False),
+        **BYTES,
+    )
+    amounts = ("opening", "taken", "finished", "failed", "killed", "taken_back", "in_flight")
+    op.create_table(
+        "daily_books",
+        *_keys("day", "server", "queue"),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in amounts),
+        **BYTES,
+    )
+    op.create_table(
+        "daily_spent",
+        *_keys("day", "server", "queue", "ce", "cause"),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("core_s", BigId, nullable=False),
+        **BYTES,
+    )
+
+
+def _keys(*names: str) -> list[sa.Column[str]]:
+    lengths = {"day": 10, "cause": 96}
+    return [sa.Column(name, sa.String(lengths.get(name, 128)), primary_key=True, nullable=False) for name in names]
