@@ -31,6 +31,7 @@ SERVER_UP_S, STOP_S, CHECK_S = 120.0, 15.0, 30.0
 RESTARTS, PER_S = 5, 60.0  # more deaths than this in so many seconds: something is wrong that a restart does not mend
 PR_SET_PDEATHSIG = 1
 FURNISH_S = 120.0
+OBSERVING = "; OBSERVING: nothing is taken, sent, killed, reported or cleaned"
 
 
 def state_file(state_dir: Path) -> Path:
@@ -133,10 +134,6 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         prepare(self.settings, self.say)
-        if self.settings.arc.tower.observe:
-            self.say(
-                "OBSERVING: all is read, translated and shown; nothing is taken, sent, killed, reported or cleaned"
-            )
         self.say(f"Prefect UI: {self.url}   (password: {password_file(self.settings)})")
         try:
             self._bring_up()
@@ -274,7 +271,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
             say(trouble)
     finally:
         db.close()
-    say(f"tower {made.tower}, start {generation}, schema {made.now}")
+    say(f"tower {made.tower}, start {generation}, schema {made.now}{OBSERVING if settings.arc.tower.observe else ''}")
 
 
 def healthy(url: str) -> bool:
