@@ -25,6 +25,7 @@ class Part:
     run: Callable[[Runtime, str], Awaitable[Counts]]
     breaker: bool = False  # the key is a CE whose breaker hears how it went
     turn: int = 0  # in one pass the parts of an earlier turn come first, with all of their keys
+    reads: bool = False  # changes nothing outside the tower: a tower that only observes does this, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,18 +125,18 @@ async def _all_ces(rt: Runtime) -> Sequence[str]:
 
 ENGINE = (
     Part("submit", "submit", submit_due, steps(cancel, resubmit, rerun, reconcile, submit, send_inputs), True),
-    Part("sweep-status", "poll", due_in("sweep-status"), poll, True),
+    Part("sweep-status", "poll", due_in("sweep-status"), poll, True, reads=True),
     Part("fetch-validate", "fetch", due_in("fetch-validate"), fetch, True),
     Part("clean", "clean", due_in("clean"), clean, True),
     Part("reconcile-ces", "reconcile", _all_ces, reconcile_all, True),
     Part("reconcile-ces", "watch", always("silence"), watch),
-    Part("renew-credentials", "renew", credentials.renewable, credentials.renew),
-    Part("renew-credentials", "look at", credentials.configured, credentials.look),
+    Part("renew-credentials", "renew", credentials.renewable, credentials.renew, reads=True),
+    Part("renew-credentials", "look at", credentials.configured, credentials.look, reads=True),
     Part("renew-credentials", "delegate to", credentials.with_jobs, credentials.delegate, True, turn=1),
-    Part("renew-credentials", "look ahead", worth_a_look, look_ahead, turn=2),
-    Part("reconcile-ces", "size", _all_ces, ask_capacity, True),
-    Part("report", "count", always("jobs"), count_jobs),
-    Part("report", "black holes", always("ces"), look_for_black_holes),
+    Part("renew-credentials", "look ahead", worth_a_look, look_ahead, turn=2, reads=True),
+    Part("reconcile-ces", "size", _all_ces, ask_capacity, True, reads=True),
+    Part("report", "count", always("jobs"), count_jobs, reads=True),
+    Part("report", "black holes", always("ces"), look_for_black_holes, reads=True),
 )
 
 
@@ -150,9 +150,15 @@ class Tower:
         self._archived: datetime | None = None
         self.going = Going()
 
+    @property
+    def observing(self) -> bool:
+        """Only what changes nothing outside the tower is done."""
+        return self.rt.settings.arc.tower.observe
+
     def parts(self, stage: str) -> tuple[Part, ...]:
+        """What the stage is made of. Here and in `house` a tower that observes leaves out all that is not reading."""
         every = (*ENGINE, *(part for app in self.apps for part in app.parts))
-        return tuple(part for part in every if part.stage == stage)
+        return tuple(part for part in every if part.stage == stage and (part.reads or not self.observing))
 
     async def due(self, stage: str) -> list[tuple[Part, str]]:
         """What has work now: (part, key)."""
@@ -235,6 +241,8 @@ class Tower:
 
     async def house(self, stage: str) -> Counts:
         """What a stage does once a pass beside its keys."""
+        if self.observing and stage != "sweep-status":
+            return Counts()
         if stage == "submit":
             return await keep_modes(self.rt)
         if stage == "sweep-status":

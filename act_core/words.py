@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 def clean(text: str) -> str:
     """The text without halves of surrogate pairs, which no database, file or JSON takes."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def host_of(endpoint: str) -> str:

@@ -31,6 +31,7 @@ SERVER_UP_S, STOP_S, CHECK_S = 120.0, 15.0, 30.0
 RESTARTS, PER_S = 5, 60.0  # more deaths than this in so many seconds: something is wrong that a restart does not mend
 PR_SET_PDEATHSIG = 1
 FURNISH_S = 120.0
+OBSERVING = "; OBSERVING: nothing is taken, sent, killed, reported or cleaned"
 
 
 def state_file(state_dir: Path) -> Path:
@@ -233,6 +234,7 @@ class Supervisor:
         }
         me = os.getpid()
         said = {"pid": me, "start": process_start(me), "phase": phase, "prefect": self.url, "children": children}
+        said["observing"] = self.settings.arc.tower.observe
         fresh = state_file(self.settings.state_dir).with_suffix(".new")
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(said), encoding="utf-8")
@@ -269,7 +271,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
             say(trouble)
     finally:
         db.close()
-    say(f"tower {made.tower}, start {generation}, schema {made.now}")
+    say(f"tower {made.tower}, start {generation}, schema {made.now}{OBSERVING if settings.arc.tower.observe else ''}")
 
 
 def healthy(url: str) -> bool:

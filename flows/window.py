@@ -17,6 +17,7 @@ from flows import keeper, stops, tasks
 from flows.rounds import Window
 
 SCARCE = {"fetch-jobs": "panda-api", "heartbeat": "panda-api", "fetch-validate": "storage-checks"}
+OBSERVING = "OBSERVING"  # how messages of a tower begin that takes, sends and reports nothing
 NAMED = 20  # CEs in a message
 LEAST_WINDOW = 60.0  # seconds: of shorter windows, too, a start is not late before two of these
 
@@ -45,7 +46,8 @@ async def run_window(stage: str, seconds: float, ces: Sequence[str] | None) -> S
     async with keeper.tower() as tower, AsyncExitStack() as stack:
         parts = tower.parts(stage)
         if not parts:
-            return Completed(message="nothing is configured for this stage")
+            left_out = f"{OBSERVING}: this stage is left out"
+            return Completed(message=left_out if tower.observing else "nothing is configured for this stage")
         if ces and (wrong := await unknown(tower, stage, ces)):
             return Failed(message=wrong)
         if stage in SCARCE and any(part not in ENGINE for part in parts):
@@ -67,6 +69,7 @@ def ended(window: Window) -> State[Any]:
     """What people read in the UI. A bug of ours, or a pass of which nothing but errors came, turns the run red."""
     counts = window.counts
     words = tasks.in_words(counts, [f"{key}: {trouble}" for key, trouble in window.troubles.items()])
+    words = f"{OBSERVING}: {words}" if window.tower.observing else words
     if window.bugs:
         return Failed(message=f"{words}; bugs of ours: {'; '.join(window.bugs[:3])}")
     if counts["illegal"]:

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from act_core.atlas import books, joblog, queues
-from act_core.atlas.books import PILOT, Booked, Change, app_of
+from act_core.atlas import books, handed, joblog, queues
+from act_core.atlas.books import HARVESTER, PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
 from act_core.atlas.forgotten import asked_first
@@ -19,7 +20,8 @@ from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
 from act_core.atlas.pauses import pauses
 from act_core.atlas.sealing import secrets_of
-from act_core.atlas.translate import TranslateSettings, pilot_text, translate
+from act_core.atlas.serving import CALLED_BACK
+from act_core.atlas.translate import TranslateSettings, Worker, pilot_text, translate
 from act_core.atlas.wire import PandaJob
 from act_core.credentials.vault import Vault
 from act_core.db.arrivals import NewJob, add_jobs
@@ -69,14 +71,16 @@ async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
     rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await queue_of(rt, name)
     unserved = await rt.read(queues.unserved, server_of(rt), name)
-    others = await asked_first(rt, rows)
+    others = await asked_first(rt, [row for row in rows if row.reporter != HARVESTER])
     now = rt.now()
     settings = TranslateSettings.of(rt.settings.app)
+    workers = await rt.read(handed.workers, rows)
     specs: dict[Booked, Described] = {}
     locked: CredentialError | None = None
     for row in [row for row in rows if row not in others]:
         try:
-            specs[row] = described(row, queue, unserved, settings, vault(rt), now)
+            why = None if row.reporter == HARVESTER else unserved  # a Harvester's jobs come from elsewhere
+            specs[row] = described(row, queue, why, settings, vault(rt), now, workers.get(row.id))
         except CredentialError as err:
             locked = err
         except BadInput as err:
@@ -130,7 +134,13 @@ class Described:
 
 
 def described(
-    row: Booked, queue: Queue | None, unserved: str | None, settings: TranslateSettings, key: Vault, now: datetime
+    row: Booked,
+    queue: Queue | None,
+    unserved: str | None,
+    settings: TranslateSettings,
+    key: Vault,
+    now: datetime,
+    worker: Worker | None = None,
 ) -> Described:
     """What its CE is asked for. Raises BadInput with the reason, and CredentialError: its secrets wait for their key.
 
@@ -138,10 +148,10 @@ def described(
     """
     if queue is None or not queue.endpoints:
         raise BadInput(f"queue {row.queue} has no CE")
-    if queue.status == "offline":
-        raise BadInput(f"queue {row.queue} is offline")
+    if queue.status in CALLED_BACK:
+        raise BadInput(f"queue {row.queue} is {queue.status}")
     job = PandaJob.parse(json.loads(row.job)).model_copy(update={"secrets": secrets_of(key, row)})
-    spec = translate(job, queue, settings, row.created or now)
+    spec = translate(job, queue, settings, row.created or now, worker)
     if unserved:  # its CEs may get no new jobs any more
         raise BadInput(f"queue {row.queue} is not served by this tower any more: {unserved}")
     return Described(spec, key.seal(pilot_text(job)) if spec.sealed else None)
@@ -159,8 +169,9 @@ def _write(
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
     reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
-    starting = Change(PandaState.STARTING, {"check_due_at": None} | reporter)
-    changes = {**dict.fromkeys(specs, starting), **others}
+    starting: dict[str, Any] = {"check_due_at": None}
+    own = {row: starting if row.reporter == HARVESTER else starting | reporter for row in specs}
+    changes = {**{row: Change(PandaState.STARTING, columns) for row, columns in own.items()}, **others}
     settled = books.settle(session, changes, now)
     written = settled.written
     fence = fence_for(queue, settings.app.validation)
@@ -170,7 +181,7 @@ def _write(
             *(app_of(settings), row.app_job_id, specs[row].spec, ces, attempts),
             sealed=specs[row].sealed,
             share=row.queue,
-            vouched_until=vouched(row, settings.app.panda, now),
+            vouched_until=None if row.reporter == HARVESTER else vouched(row, settings.app.panda, now),
             fence=fence,
         )
         for row in written

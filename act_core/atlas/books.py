@@ -21,6 +21,7 @@ logger = log(__name__)
 NAME = "atlas"  # of the first instance, to the engine
 TRANSFERRING = "transferring"  # PanDA's word
 PILOT = "pilot"  # the reporter of a job whose pilot talks to PanDA itself once it runs
+HARVESTER = "harvester"  # of a job that a Harvester took: PanDA never hears of it from us
 REPORTS = 32 * 1024 * 1024  # bytes of final reports that a step reads at a time
 WRITABLE = frozenset(
     {
@@ -208,6 +209,8 @@ def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
     values = dict(change.columns) | {"modified": now}
     if isinstance(values.get("error"), str):
         values["error"] = values["error"][:ERROR_LENGTH]
+    if row.reporter == HARVESTER and (change.to or row.state) is not PandaState.TOREPORT:
+        values["heartbeat_due_at"] = None  # what is due of it is the report for its Harvester, and nothing else
     if change.to is not None and change.to is not row.state:
         values |= {"state": change.to.value, "state_since": now}
     if change.to in PANDA_FINAL:

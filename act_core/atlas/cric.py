@@ -3,20 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from act_core.atlas.cric_endpoints import CeEndpoint, configured_endpoints, cric_endpoints
-from act_core.atlas.lenient import Flag, Text, Whole, csv, present, text
+from act_core.atlas.cric_entry import Entry
+from act_core.atlas.serving import MANAGER, STATUSES
 from act_core.errors import BadInput
 from act_core.settings.app_model import Cric, PandaSite
 from act_core.settings.model import Site
 
 LARGEST_ENTRY = 1024 * 1024  # characters; one has about 40,000
-LARGEST_COREPOWER = 1000
 LONGEST_WALLTIME = 7 * 24 * 60  # minutes, where CRIC says nothing or more
-STATUSES = frozenset({"online", "offline", "test", "brokeroff", "paused", "standby"})
 SERVED_KINDS = frozenset({"arc-rest", "arc-internal", "local"})  # native queues: the CE moves the data
 PILOT_KINDS = SERVED_KINDS | {"htcondor"}  # true-pilot queues: the pilot does
 
@@ -38,6 +37,8 @@ class Queue(BaseModel):
     resource_type: str = ""
     served: bool = True
     why: str = ""  # it is not served
+    handed: bool = False  # a Harvester takes its jobs, and hands them to the tower
+    sites: tuple[str, ...] = ()  # what its site is called
     push: bool = True
     truepilot: bool = False
     cores: int = 1
@@ -69,68 +70,11 @@ class Parsed:
     unreadable: frozenset[str] = frozenset()
 
 
-def _tools(value: object) -> tuple[str, ...]:
-    """A list, or an object whose keys matter."""
-    value = present(value)
-    if value is None:
-        return ()
-    if isinstance(value, Mapping | list):
-        return tuple(str(item) for item in value)
-    raise ValueError("neither a list nor an object")
-
-
-def _object(value: object) -> object:
-    return {} if present(value) is None else value
-
-
-def _power(value: object) -> float | None:
-    """HS06 or HS23 of a core; None for what is none."""
-    try:
-        power = float(str(value))
-    except ValueError:
-        return None
-    return power if 0 < power <= LARGEST_COREPOWER else None
-
-
-def _list(value: object) -> object:
-    return [] if present(value) is None else value
-
-
-class _Params(BaseModel):
-    pilot_args: Text = None
-    pilot_url: Text = None
-
-
-class _Acopytools(BaseModel):
-    pr: Annotated[tuple[str, ...], BeforeValidator(_tools)] = ()
-
-
-class _Entry(BaseModel):
-    """The keys of an entry that the tower reads, of about 130."""
-
-    state: Annotated[str | None, BeforeValidator(text)] = None
-    status: Text = None
-    is_virtual: Flag = False
-    type: Text = None
-    workflow: Text = None
-    capability: Text = None
-    resource_type: Text = None
-    pilot_manager: Text = None
-    pilot_version: Text = None
-    python_version: Text = None
-    corecount: Whole = None
-    corepower: Annotated[float | None, BeforeValidator(_power)] = None
-    maxrss: Whole = None
-    maxtime: Whole = None  # seconds
-    catchall: Annotated[list[str | None], BeforeValidator(csv)] = Field(default_factory=list)
-    params: Annotated[_Params, BeforeValidator(_object)] = _Params()
-    copytools: Annotated[tuple[str, ...], BeforeValidator(_tools)] = ()
-    acopytools: Annotated[_Acopytools, BeforeValidator(_object)] = _Acopytools()
-    queues: Annotated[list[object], BeforeValidator(_list)] = Field(default_factory=list)
-
-
 def parse_queues(
-    feed: str | bytes, cric: Cric, panda_sites: Mapping[str, PandaSite], arc_sites: Mapping[str, Site]
+    feed: str | bytes | Mapping[str, object],
+    cric: Cric,
+    panda_sites: Mapping[str, PandaSite],
+    arc_sites: Mapping[str, Site],
 ) -> Parsed:
     """Every readable queue of the feed, and those that only the configuration names; bad entries are told and skipped.
 
@@ -140,12 +84,13 @@ def parse_queues(
     stored: dict[str, Mapping[str, Any]] = {}
     raw: dict[str, str] = {}
     problems: list[str] = []
-    entries = {name: {} for name in panda_sites} | _entries(feed)
+    said = feed if isinstance(feed, Mapping) else _entries(feed)
+    entries: dict[str, object] = {name: {} for name in panda_sites} | dict(said)
     for name, entry in entries.items():
         try:
             raw[name] = _bounded(json.dumps(entry))
             queue = _queue(name, entry, cric, panda_sites.get(name), arc_sites, problems)
-            stored[name] = json.loads(queue.model_dump_json())
+            stored[name] = queue.model_dump(mode="json")
             queues[name] = queue
         except ValidationError as err:
             first = err.errors(include_url=False)[0]
@@ -162,7 +107,7 @@ def _bounded(entry: str) -> str:
     return entry
 
 
-def _entries(feed: str | bytes) -> dict[str, object]:
+def _entries(feed: str | bytes) -> Mapping[str, object]:
     try:
         entries = json.loads(feed)
     except (ValueError, RecursionError) as err:
@@ -183,7 +128,9 @@ def _queue(
     """One entry, with what the configuration sets on top. Raises ValueError, ValidationError."""
     if not name.isascii() or not name.isprintable() or " " in name or not 0 < len(name) <= 128:
         raise ValueError("no name of a queue")
-    entry = _Entry.model_validate(raw)
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"no object but {type(raw).__name__}")  # noqa: TRY004 - of the feed, not of a caller
+    entry = Entry.model_validate(raw)
     said = site or PandaSite()
     found = cric_endpoints(entry.queues, arc_sites, name, problems)
     endpoints = configured_endpoints(said.endpoints, arc_sites, name, problems) if said.endpoints else found
@@ -203,14 +150,24 @@ def _queue(
         pilot_args=entry.params.pilot_args or "",
         pilot_url=entry.params.pilot_url,
         cricjsons=said.cricjsons,
+        sites=entry.sites,
         endpoints=endpoints,
         **_limits(entry, said, found),
     )
-    why = _why_not(queue, entry, cric, configured=site is not None)
-    return queue.model_copy(update={"served": not why, "why": why})
+    return queue.model_copy(update=_standing(queue, entry, cric, configured=site is not None))
 
 
-def _limits(entry: _Entry, said: PandaSite, ces: Sequence[CeEndpoint]) -> dict[str, Any]:
+def _standing(queue: Queue, entry: Entry, cric: Cric, *, configured: bool) -> dict[str, Any]:
+    """Whether jobs of it are taken from PanDA, or come from a Harvester, and why not."""
+    unfit = _unfit(queue, entry, configured=configured)
+    if entry.harvester is not None and entry.harvester in cric.handedby:
+        why = unfit or f"Harvester {_short(entry.harvester)} takes its jobs, and hands them over"
+        return {"served": False, "handed": not unfit, "why": why}
+    why = (not configured and _not_ours(entry, cric)) or unfit
+    return {"served": not why, "why": why}
+
+
+def _limits(entry: Entry, said: PandaSite, ces: Sequence[CeEndpoint]) -> dict[str, Any]:
     """What a job of the queue may ask for, and how fast its cores are."""
     cores = said.corecount or entry.corecount or 0
     minutes = [one.maxwalltime for one in ces if one.maxwalltime]
@@ -238,7 +195,7 @@ def _type(word: str | None) -> QueueType:
     raise ValueError(f"type: {str(word)[:40]!r} is not production, analysis, unified or special")
 
 
-def _truepilot(entry: _Entry) -> bool:
+def _truepilot(entry: Entry) -> bool:
     """Unless the CE moves the data (copytool mv), the pilot does everything itself."""
     return entry.copytools != ("mv",) and "mv" not in entry.acopytools.pr
 
@@ -248,24 +205,34 @@ def _walltime(maxtime_s: int | None, ce_minutes: int) -> int | None:
     return min(minutes, LONGEST_WALLTIME) if minutes > 0 else None
 
 
-def _why_not(queue: Queue, entry: _Entry, cric: Cric, *, configured: bool) -> str:
-    """Why the tower takes no jobs of it; empty: it does. The first reason counts."""
-    managed = cric.pilotmanager in ("all", entry.pilot_manager)
+def _not_ours(entry: Entry, cric: Cric) -> str:
+    """Why CRIC does not give the queue to this tower; empty: it does."""
+    if cric.pilotmanager not in ("all", entry.pilot_manager):
+        return f"{MANAGER} {_short(entry.pilot_manager)}, not {cric.pilotmanager!r}"
+    if entry.harvester not in (None, cric.harvester):
+        ours = f"and this tower is {cric.harvester!r}" if cric.harvester else "and this tower has no name"
+        return f"harvester is {_short(entry.harvester)}, {ours} (cric.harvester)"
+    if cric.pilotversion not in (None, entry.pilot_version):
+        return f"pilot_version is {_short(entry.pilot_version)}, not {cric.pilotversion!r}"
+    return ""
+
+
+def _unfit(queue: Queue, entry: Entry, *, configured: bool) -> str:
+    """Why no tower could run its jobs; empty: it can. The first reason counts."""
     kinds = {endpoint.kind for endpoint in queue.endpoints}
     named = ", ".join(sorted(kinds))
     reasons = (
-        (not configured and not managed, f"pilot_manager is {entry.pilot_manager!r}, not {cric.pilotmanager!r}"),
-        (
-            not configured and cric.pilotversion not in (None, entry.pilot_version),
-            f"pilot_version is {entry.pilot_version!r}, not {cric.pilotversion!r}",
-        ),
-        (not configured and entry.state != "ACTIVE", f"state is {entry.state!r}"),
+        (not configured and entry.state != "ACTIVE", f"state is {_short(entry.state)}"),
         (not configured and entry.is_virtual, "virtual"),
         (queue.maxjobs == 0, "maxjobs is 0"),
-        (queue.status not in STATUSES, f"status {queue.status[:40]!r} is not known"),
+        (queue.status not in STATUSES, f"status {_short(queue.status)} is not known"),
         (not queue.push, "a pull queue"),
         (not queue.endpoints, "no active CE"),
         (not queue.truepilot and not kinds & SERVED_KINDS, f"a native queue needs an ARC CE, not {named}"),
         (not kinds & PILOT_KINDS, f"true pilots run at ARC CEs and HTCondor-CEs, not at {named}"),
     )
     return next((why for holds, why in reasons if holds), "")
+
+
+def _short(word: str | None) -> str:
+    return repr(word if word is None else word[:40])

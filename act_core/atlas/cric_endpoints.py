@@ -1,6 +1,7 @@
 """The CEs of a PanDA queue: their addresses as back ends take them, and readable names that stay the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -138,6 +139,7 @@ def _address(endpoint: str, kind: str) -> str:
     return address
 
 
+@lru_cache(maxsize=8192)
 def _as_back_ends_take_it(endpoint: str, kind: str) -> str:
     """`https://host:port/path` for ARC REST out of that, of the older `gsiftp://host:2811/jobs` or of `host[:port]`;
     `host:port` for HTCondor. Raises ValueError.

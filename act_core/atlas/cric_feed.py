@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,39 +18,65 @@ from act_core.errors import ActError, ProtocolError, Transient
 
 LARGEST_FEED = 256 * 1024 * 1024  # bytes; all of ATLAS takes about 30 MB
 CONNECT = 15.0  # seconds
+TIMEOUT = timedelta(seconds=120)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """The feed's text. `trouble`: why it is not fresh."""
+class Source:
+    """`url` may be the absolute path of a file, as on CVMFS. `last_good`: where the last good copy is kept."""
 
-    text: str
+    url: str
+    ca: Path
+    last_good: Path
+    proxy: Path | None = None  # shown to the server, where it wants to know who asks
+    what: str = "CRIC"  # in messages
+
+
+@dataclass(frozen=True, slots=True)
+class Feed(Generic[T]):
+    """What the feed says. `trouble`: why it is not fresh."""
+
+    content: T
     age: timedelta
     trouble: str | None = None
 
 
-async def fetch_cric(url: str, ca: Path, timeout: timedelta, last_good: Path) -> Feed:
-    """The feed of now, or else the last good one with its age.
+async def fetch_cric(source: Source, read: Callable[[str], T], timeout: timedelta = TIMEOUT) -> Feed[T]:
+    """The feed of now, or else the last good one with its age. `read` raises ProtocolError for one that is not good.
 
-    `url` may be the absolute path of a file, as on CVMFS. A feed that is no JSON object, or an empty one, is not good.
-    Raises the download's Transient, ProtocolError or ConfigError when there is no last good copy either.
+    Raises the download's Transient, ProtocolError, ConfigError or CredentialError when there is no last good copy
+    either.
     """
     try:
-        text = await _download(url, ca, timeout)
-        await asyncio.to_thread(_check, text)
-        await asyncio.to_thread(_keep, text, last_good)
+        text = await _download(source, timeout)
+        content = await asyncio.to_thread(read, text)
+        await asyncio.to_thread(_keep, text, source.last_good)
     except ActError as err:
-        kept = await asyncio.to_thread(_kept, last_good)
+        kept = await asyncio.to_thread(last_good_copy, source.last_good, read)
         if kept is None:
             raise
-        return Feed(kept[0], kept[1], str(err))
-    return Feed(text, timedelta(0))
+        return replace(kept, trouble=str(err))
+    return Feed(content, timedelta(0))
 
 
-async def _download(url: str, ca: Path, timeout: timedelta) -> str:
+def queues_of(text: str) -> Mapping[str, object]:
+    """The entries of the pandaqueue feed. An answer that would take every queue from us is no good answer."""
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise ProtocolError(f"CRIC's queues are not JSON: {text[:60]!r}") from err
+    if not isinstance(entries, dict) or not entries:
+        raise ProtocolError(f"CRIC's queues are no object with entries: {text[:60]!r}")
+    return entries
+
+
+async def _download(source: Source, timeout: timedelta) -> str:
+    url, what = source.url, source.what
     if url.startswith("/"):
         return await asyncio.to_thread(_read_file, Path(url))
-    context = client_context(ca) if urlsplit(url).scheme == "https" else True
+    context = client_context(source.ca, source.proxy) if urlsplit(url).scheme == "https" else True
     limits = aiohttp.ClientTimeout(total=timeout.total_seconds(), connect=CONNECT)
     try:
         async with (
@@ -56,14 +84,14 @@ async def _download(url: str, ca: Path, timeout: timedelta) -> str:
             session.get(url, ssl=context, headers={"Accept": "application/json"}) as answer,
         ):
             if answer.status != 200:
-                raise Transient(f"CRIC answers {answer.status} {answer.reason}")
+                raise Transient(f"{what} answers {answer.status} {answer.reason}")
             body = bytearray()
             async for piece in answer.content.iter_chunked(1 << 18):
                 body += piece
                 if len(body) > LARGEST_FEED:
-                    raise ProtocolError(f"CRIC sends more than {LARGEST_FEED} bytes")
+                    raise ProtocolError(f"{what} sends more than {LARGEST_FEED} bytes")
     except (aiohttp.ClientError, OSError, TimeoutError) as err:
-        raise Transient(f"CRIC: {type(err).__name__} {err}".rstrip()) from err
+        raise Transient(f"{what}: {type(err).__name__} {err}".rstrip()) from err
     return body.decode("utf-8", "replace")
 
 
@@ -74,16 +102,6 @@ def _read_file(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as err:
         raise Transient(f"{path}: {err.strerror}") from err
-
-
-def _check(text: str) -> None:
-    """An answer that would take every queue from us is no good answer."""
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as err:
-        raise ProtocolError(f"CRIC's queues are not JSON: {text[:60]!r}") from err
-    if not isinstance(entries, dict) or not entries:
-        raise ProtocolError(f"CRIC's queues are no object with entries: {text[:60]!r}")
 
 
 def _keep(text: str, last_good: Path) -> None:
@@ -98,9 +116,11 @@ def _keep(text: str, last_good: Path) -> None:
         raise Transient(f"{last_good} cannot be written: {err.strerror}") from err
 
 
-def _kept(last_good: Path) -> tuple[str, timedelta] | None:
+def last_good_copy(file: Path, read: Callable[[str], T]) -> Feed[T] | None:
+    """What was last read, with its age; None: there is nothing that can be read."""
     try:
-        written = datetime.fromtimestamp(last_good.stat().st_mtime, UTC)
-        return last_good.read_text(encoding="utf-8"), datetime.now(UTC) - written
-    except (OSError, UnicodeDecodeError):
+        written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        content = read(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ProtocolError):
         return None
+    return Feed(content, datetime.now(UTC) - written)

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, joblog
-from act_core.atlas.books import Booked, Change, app_of
+from act_core.atlas.books import HARVESTER, Booked, Change, app_of
 from act_core.atlas.final import gave_up
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.logplaces import log_url
@@ -234,8 +234,9 @@ def restored(session: Session, now: datetime) -> int:
 
 
 def _change_all(session: Session, state: PandaState, change: Change, now: datetime) -> int:
-    n = last = 0
-    while rows := books.picked(session, PandaRow.state == state.value, PandaRow.id > last, limit=BATCH):
+    """A Harvester's jobs are not PanDA's to be asked about."""
+    n, last, ours = 0, 0, (PandaRow.state == state.value, PandaRow.reporter != HARVESTER)
+    while rows := books.picked(session, *ours, PandaRow.id > last, limit=BATCH):
         n, last = n + len(books.settle(session, dict.fromkeys(rows, change), now).written), rows[-1].id
     return n
 

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, kill_orders, panda_check
-from act_core.atlas.books import PILOT, TRANSFERRING, Booked, Change, app_of
+from act_core.atlas.books import HARVESTER, PILOT, TRANSFERRING, Booked, Change, app_of
 from act_core.atlas.final import Ended, final_update, for_the_books
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.kill_orders import New, Terms
@@ -41,12 +41,16 @@ async def due(rt: Runtime) -> Sequence[str]:
 
 
 def _first_due(session: Session, server: str, now: datetime) -> int | None:
-    question = select(PandaRow.id).where(PandaRow.heartbeat_due_at <= now, PandaRow.server == server).limit(1)
-    return session.execute(question).scalar()
+    return session.execute(select(PandaRow.id).where(*_due(server, now)).limit(1)).scalar()
+
+
+def _due(server: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Jobs of which a Harvester speaks are never reported."""
+    return PandaRow.heartbeat_due_at <= now, PandaRow.server == server, PandaRow.reporter != HARVESTER
 
 
 def due_rows(session: Session, server: str, now: datetime) -> list[Booked]:
-    rows = books.picked(session, PandaRow.heartbeat_due_at <= now, PandaRow.server == server, limit=BATCH)
+    rows = books.picked(session, *_due(server, now), limit=BATCH)
     return books.with_reports(session, rows, {row.id for row in rows if row.state is PandaState.TOREPORT})
 
 

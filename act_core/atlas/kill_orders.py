@@ -87,20 +87,27 @@ def weighed(
             orders.setdefault((f"panda:{row.server}", row.queue), []).append(row)
     for source in sorted({source for source, _ in orders}):
         by_queue = {queue: rows for (said_by, queue), rows in orders.items() if said_by == source}
-        for row in _held(session, source, by_queue, terms, found.new, now):
+        server = source.removeprefix("panda:")
+        for row in held(session, source, server, by_queue, terms, found.new, now):
             found.changes[row] = instead(row)
             found.held += 1
     return found
 
 
-def _held(
-    session: Session, source: str, orders: Mapping[str, Sequence[Booked]], terms: Terms, new: New, now: datetime
+def held(
+    session: Session,
+    source: str,
+    server: str,
+    orders: Mapping[str, Sequence[Booked]],
+    terms: Terms,
+    new: New,
+    now: datetime,
 ) -> list[Booked]:
-    """The orders of one server that are not obeyed now."""
+    """The orders of one source for jobs of a server, by queue, that are not obeyed now; `new`: brakes that go on."""
     brakes.alone(session)
-    living = _living(session, source.removeprefix("panda:"), orders)
+    living = _living(session, server, orders)
     known = brakes.queue_numbers(session, living, Kind.KILL, source, now - terms.policy.window, now)
-    held: list[Booked] = []
+    kept: list[Booked] = []
     struck: Counter[str] = Counter()
     for queue, rows in orders.items():
         rest = _unreleased(session, QUEUE + queue, rows, known)
@@ -108,11 +115,11 @@ def _held(
         if too_many is None:
             struck[QUEUE + queue] += len(rest)
             continue
-        held += rest
+        kept += rest
         if brake := brakes.engage(session, too_many, terms.quiet, now, {}, PERIOD * terms.quiet):
             new.append((brake, too_many))
     brakes.strike(session, struck, Kind.KILL, source, now)
-    return held
+    return kept
 
 
 def _unreleased(session: Session, scope: str, rows: Sequence[Booked], known: Numbers) -> Sequence[Booked]:

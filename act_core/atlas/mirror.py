@@ -17,6 +17,7 @@ from act_core.atlas.clearing import Leftovers
 from act_core.atlas.final import Ended, final_update, gave_up
 from act_core.atlas.instance import server_of
 from act_core.atlas.logplaces import log_url
+from act_core.atlas.offline import WHY as CALLED_BACK
 from act_core.atlas.outputs import own
 from act_core.atlas.pilot_word import LARGEST, Heartbeat, parse_heartbeat
 from act_core.atlas.telling import telling_lines
@@ -118,7 +119,7 @@ def _ended(attempt: CeJob, state: CeState, row: Booked, home: Home, settings: Se
     good = state is CeState.DONE and home.heartbeat is not None and home.heartbeat.finished
     outcome: Literal["killed", "finished", "failed"]
     outcome = "killed" if row.state is PandaState.TOKILL else "finished" if good else "failed"
-    error = attempt.error or (home.trouble if state is CeState.DONE else None) or _words(state, row.reporter)
+    error = attempt.error or (home.trouble if state is CeState.DONE else None) or _words(state, row)
     ended = Ended(
         panda_id=row.panda_id,
         attempt_nr=row.attempt_nr,
@@ -163,9 +164,11 @@ def _pilot_may_speak(attempt: CeJob, row: Booked) -> bool:
     return row.reporter == PILOT and attempt.remote_id is not None and row.state is not PandaState.TOKILL
 
 
-def _words(state: CeState, reporter: str) -> str:
-    if state is CeState.DONE and reporter == PILOT:
+def _words(state: CeState, row: Booked) -> str:
+    if state is CeState.DONE and row.reporter == PILOT:
         return "the job is over at its CE, and PanDA has not heard the end from its pilot"
+    if state is CeState.CANCELLED and row.error == CALLED_BACK:
+        return f"the job was called back: {CALLED_BACK}"
     return {
         CeState.CANCELLED: "the job was cancelled, and not by PanDA",
         CeState.LOST: "the CE does not know the job any more",

@@ -1,20 +1,22 @@
 """The table of PanDA queues, and what of it each step asks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from act_core.atlas import asks
+from act_core.atlas.cric import Queue
+from act_core.atlas.serving import TAKES_JOBS, Served
+from act_core.db.bulk import chunks
 from act_core.db.models import ERROR_LENGTH, CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
 
 _OVER = {PandaState.AWAITING, PandaState.TOREPORT}
-_OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
-TAKES_JOBS = ("online", "test")
+OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
 
 
 def due(session: Session, server: str, now: datetime) -> list[str]:
@@ -28,9 +30,29 @@ def due(session: Session, server: str, now: datetime) -> list[str]:
     return list(session.scalars(question.order_by(PandaQueue.name)))
 
 
+def served(session: Session, server: str) -> Served:
+    """How many queues there are and are served; the reasons of the others, out of the index and their own words."""
+    reason = case((PandaQueue.served.is_(True), None), else_=func.coalesce(PandaQueue.why, ""))
+    found = dict(
+        session.execute(select(reason, func.count()).where(PandaQueue.server == server).group_by(reason)).tuples().all()
+    )
+    ours = found.pop(None, 0)
+    return Served(ours + sum(found.values()), ours, {str(why): n for why, n in found.items()})
+
+
 def parsed(session: Session, server: str, name: str) -> Mapping[str, Any] | None:
     """What is used of CRIC's entry."""
     return session.execute(select(PandaQueue.parsed).where(*_is(server, name))).scalar()
+
+
+def all_parsed(session: Session, server: str, names: Collection[str]) -> dict[str, Queue]:
+    """Several at once; those that nobody knows are left out."""
+    found: dict[str, Queue] = {}
+    for chunk in chunks(sorted(names)):
+        mine = (PandaQueue.server == server, PandaQueue.name.in_(chunk))
+        rows = session.execute(select(PandaQueue.name, PandaQueue.parsed).where(*mine))
+        found |= {name: Queue.model_validate(parsed) for name, parsed in rows}
+    return found
 
 
 def _is(server: str, name: str) -> tuple[ColumnElement[bool], ...]:
@@ -50,7 +72,7 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
     """
     of_queue = (PandaRow.server == server, PandaRow.queue == queue)
     present = session.execute(
-        select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(_OPEN))
+        select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(OPEN))
     ).scalar_one()
     unbound = session.execute(
         select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state == PandaState.SENT.value)
@@ -59,7 +81,11 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
         select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue)
     ).scalar_one()
     lost = asks.reserved(session, server, queue, now)
-    return max(0, min(maxjobs - present, most_waiting - unbound - waiting) - lost)
+    return max(0, room_of(maxjobs, most_waiting, present, unbound, waiting) - lost)
+
+
+def room_of(maxjobs: int, most_waiting: int, present: int, unbound: int, waiting: int) -> int:
+    return max(0, min(maxjobs - present, most_waiting - unbound - waiting))
 
 
 def asked(session: Session, server: str, name: str, again_at: datetime | None, trouble: str | None) -> None:

@@ -1,30 +1,51 @@
 """CRIC into the tables: which PanDA queues there are, which of them are served, and by which CEs."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
 
 from act_core.atlas.cric import Parsed, Queue, parse_queues
-from act_core.atlas.cric_feed import fetch_cric
+from act_core.atlas.cric_feed import Source, fetch_cric, queues_of
 from act_core.atlas.instance import server_of
+from act_core.atlas.offline import call_back
+from act_core.atlas.queues import all_parsed
 from act_core.db import ces
-from act_core.db.bulk import chunks
+from act_core.db.bulk import chunks, update_named
 from act_core.db.panda_models import PandaQueue
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
-from act_core.settings.model import Site
+from act_core.settings.app_model import Cric
+from act_core.settings.model import Settings, Site
 
 logger = log(__name__)
-TIMEOUT = timedelta(seconds=120)
 CRIC = "cric"
+GONE = "CRIC names it no longer"
+
+
+class _Told:
+    """The problems that this process has logged: each is told once, and again when it was gone meanwhile."""
+
+    def __init__(self, _settings: Settings) -> None:
+        self._known: frozenset[str] = frozenset()
+
+    def new(self, problems: Sequence[str]) -> list[str]:
+        found = [one for one in problems if one not in self._known]
+        self._known = frozenset(problems)
+        return found
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Owner:
     """Whose queues a feed names: the PanDA server, and what the CEs that it names are said to come from."""
 
     server: str
@@ -38,67 +59,83 @@ async def due(_rt: Runtime) -> Sequence[str]:
 async def refresh(rt: Runtime, _key: str) -> Counts:
     """Download, parse, write. A CRIC that is away leaves the last good copy in force, and says so."""
     settings = rt.settings
-    cric = settings.app.cric
-    last_good = cric.jsonfilename or settings.app_dir / "cric.json"
-    feed = await fetch_cric(cric.server, cric.cacert or settings.arc.voms.cacertdir, TIMEOUT, last_good)
+    cric = named(settings)
+    feed = await fetch_cric(source(settings), queues_of)
     if feed.trouble:
         logger.warning("CRIC: %s; the copy of %s ago holds", feed.trouble, feed.age)
-    parsed = parse_queues(feed.text, cric, settings.app.panda.sites, settings.arc.sites)
-    for problem in parsed.problems:
+    parsed = await asyncio.to_thread(parse_queues, feed.content, cric, settings.app.panda.sites, settings.arc.sites)
+    for problem in rt.kept(_Told, _Told).new(parsed.problems):
         logger.warning("CRIC: %s", problem)
-    origin = f"{CRIC} {settings.instance}" if settings.instance else CRIC
-    counts = await rt.write(_write, Source(server_of(rt), origin), parsed, settings.arc.sites, rt.now())
-    return counts + Counts({word: n for word, n in (("bad entries", len(parsed.problems)),) if n})
+    owner = Owner(server_of(rt), f"{CRIC} {settings.instance}" if settings.instance else CRIC)
+    counts = await rt.write(write_queues, owner, parsed, settings.arc.sites, rt.now())
+    counts += Counts({word: n for word, n in (("bad entries", len(parsed.problems)),) if n})
+    return counts if settings.arc.tower.observe else counts + await call_back(rt)
+
+
+def named(settings: Settings) -> Cric:
+    """The section with this tower's name in it."""
+    cric = settings.app.cric
+    return cric.model_copy(
+        update={"harvester": cric.harvester or settings.app.panda.harvesterid or settings.app.panda.schedulerid}
+    )
+
+
+def source(settings: Settings) -> Source:
+    """Where the queues are read, and where their last good copy lies."""
+    cric = settings.app.cric
+    last_good = cric.jsonfilename or settings.app_dir / "cric.json"
+    return Source(cric.server, cric.cacert or settings.arc.voms.cacertdir, last_good)
 
 
 def sites_of(queues: Mapping[str, Queue], configured: Mapping[str, Site]) -> dict[str, Site]:
-    """The CEs of served queues that only CRIC names."""
+    """The CEs that only CRIC names of queues whose jobs come here."""
     return {
         one.name: Site(endpoint=one.endpoint, kind=one.kind)
         for queue in queues.values()
-        if queue.served
+        if queue.served or queue.handed
         for one in queue.endpoints
         if one.name not in configured
     }
 
 
-def _write(session: Session, source: Source, parsed: Parsed, configured: Mapping[str, Site], now: datetime) -> Counts:
-    known = {row.name: row for row in session.scalars(select(PandaQueue).where(PandaQueue.server == source.server))}
+def write_queues(
+    session: Session, owner: Owner, parsed: Parsed, configured: Mapping[str, Site], now: datetime
+) -> Counts:
+    """What says the same is not written: each row has a digest of what was written last."""
+    mine = PandaQueue.server == owner.server
+    known = dict(session.execute(select(PandaQueue.name, PandaQueue.digest).where(mine)).tuples().all())
     # an entry that cannot be read leaves what was last read of it in force
-    kept = {name: Queue.model_validate(known[name].parsed) for name in parsed.unreadable & set(known)}
-    ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), source.origin, now)
-    wanted = {name: _columns(queue, parsed) for name, queue in parsed.queues.items()}
-    always = {"server": source.server, "seen_at": now, "modified": now}
-    new = [always | {"name": name} | wanted[name] for name in wanted.keys() - known.keys()]
-    seen = sorted(wanted.keys() & known.keys())
-    changed = sum(known[name].parsed != wanted[name]["parsed"] for name in seen)
-    for name in seen:
-        _change(known[name], wanted[name], now)
-    for names in chunks(seen):
-        saw = (
-            update(PandaQueue).where(PandaQueue.server == source.server, PandaQueue.name.in_(names)).values(seen_at=now)
-        )
-        session.execute(saw.execution_options(synchronize_session=False))
-    for name in set(known) - set(parsed.queues) - set(kept):
-        known[name].served, known[name].why = False, "CRIC names it no longer"
+    kept = all_parsed(session, owner.server, parsed.unreadable & set(known))
+    ces.sync_ces(session, sites_of({**parsed.queues, **kept}, configured), owner.origin, now)
+    wanted = {
+        name: _columns(queue, parsed) | {"seen_at": now, "modified": now} for name, queue in parsed.queues.items()
+    }
+    new = [{"server": owner.server, "name": name, **wanted[name]} for name in wanted.keys() - known.keys()]
+    changed = {name: row for name, row in wanted.items() if known.get(name, row["digest"]) != row["digest"]}
     for chunk in chunks(new):
-        session.execute(insert(PandaQueue), chunk)
+        session.execute(insert(PandaQueue), chunk, execution_options={"render_nulls": True})  # one statement, not many
+    update_named(session, PandaQueue, changed, mine)
+    _gone(session, mine, set(known) - set(parsed.queues) - set(kept), now)
     served = sum(queue.served for queue in parsed.queues.values())
-    return Counts({"queues": len(parsed.queues), "served": served, "new": len(new), "changed": changed})
+    return Counts({"queues": len(parsed.queues), "served": served, "new": len(new), "changed": len(changed)})
+
+
+def _gone(session: Session, mine: ColumnElement[bool], names: Collection[str], now: datetime) -> None:
+    """Queues of which nobody speaks any more are not served; without a digest they are written when they are back."""
+    values = {"served": False, "why": GONE, "digest": "", "modified": now}
+    for chunk in chunks(sorted(names)):
+        stale = update(PandaQueue).where(mine, PandaQueue.name.in_(chunk), PandaQueue.digest != "")
+        session.execute(stale.values(**values).execution_options(synchronize_session=False))
 
 
 def _columns(queue: Queue, parsed: Parsed) -> dict[str, Any]:
+    stored, raw = parsed.stored[queue.name], parsed.raw[queue.name]
+    said = hashlib.sha256(json.dumps([stored, raw], sort_keys=True).encode())
     return {
         "served": queue.served,
         "why": queue.why[:255] or None,
         "status": queue.status[:16],
-        "parsed": parsed.stored[queue.name],
-        "raw": parsed.raw[queue.name],
+        "parsed": stored,
+        "raw": raw,
+        "digest": said.hexdigest(),
     }
-
-
-def _change(row: PandaQueue, wanted: Mapping[str, Any], now: datetime) -> None:
-    """A row that says the same is not written."""
-    if any(getattr(row, column) != value for column, value in wanted.items()):
-        for column, value in {**wanted, "modified": now}.items():
-            setattr(row, column, value)

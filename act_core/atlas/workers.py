@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from act_core.atlas.books import app_job_id, app_of
+from act_core.atlas.books import HARVESTER, app_job_id, app_of
 from act_core.atlas.instance import panda_aside, server_of
 from act_core.atlas.logplaces import Kind, address, place_of
 from act_core.atlas.pauses import pauses
@@ -111,9 +111,13 @@ def harvester_id(settings: Settings, tower: str) -> str:
 
 
 def moved(session: Session, rows: Collection[int], now: datetime) -> None:
-    """PanDA jobs (by row id) whose attempts have news. `version` stays: heartbeats shall not notice."""
+    """PanDA jobs (by row id) whose attempts have news. `version` stays: heartbeats shall not notice.
+
+    A Harvester registers its own.
+    """
     for chunk in chunks(sorted(rows)):
-        due = update(PandaRow).where(PandaRow.id.in_(chunk)).values(worker_due_at=now + CALM)
+        ours = (PandaRow.id.in_(chunk), PandaRow.reporter != HARVESTER)
+        due = update(PandaRow).where(*ours).values(worker_due_at=now + CALM)
         session.execute(due.execution_options(synchronize_session=False))
 
 

@@ -15,8 +15,10 @@ from act_core.cli import (
     demo,
     errors,
     explain,
+    harvester,
     jobs,
     orphans,
+    queues,
     simulate,
     sweep,
     ticket,
@@ -61,6 +63,8 @@ def _root(
 app.add_typer(config.app, name="config")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(ces.app, name="ces")
+app.add_typer(queues.app, name="queues")
+app.add_typer(harvester.app, name="harvester")
 app.command("bootstrap")(sweep.bootstrap)
 app.command("sweep")(sweep.sweep)
 app.command("up")(tower.up)

@@ -18,11 +18,17 @@ from act_core.db.session import Database
 from act_core.errors import BadInput
 from act_core.runtime import WRONG, Counts, Runtime
 from act_core.settings import Settings
+from act_core.settings.model import Observing
 from act_core.stages import STAGES, Tower
 from act_core.stages import sweep as one_pass
 
 ALL = "all"
 ORDER = ("fetch-jobs", "translate", "submit", "sweep-status", "fetch-validate", "clean", "heartbeat")
+WRONGS = {  # what a pass counted → why it ends with 1
+    "illegal": "{n} illegal moves: see the log",
+    WRONG: f"{{n}} {WRONG}: see the log",
+    "unbalanced": "the books of {n} queues do not balance: `act books`",
+}
 
 
 def bootstrap(json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
@@ -56,7 +62,10 @@ def sweep(
     if stage != ALL and stage not in STAGES:
         raise BadInput(f"no stage {stage!r}; there are {ALL}, {', '.join(STAGES)}")
     began = time.monotonic()
-    counts, idle = asyncio.run(_sweep(settings(), stage, ce or [], until_idle, timeout))
+    held = observing_too(settings())
+    if held.arc.tower.observe:
+        warn("OBSERVING: nothing is taken, sent, killed, reported or cleaned")
+    counts, idle = asyncio.run(_sweep(held, stage, ce or [], until_idle, timeout))
     seconds = time.monotonic() - began
     if json:
         print_json({"stage": stage, "seconds": round(seconds, 3), "idle": idle, **counts})
@@ -64,14 +73,21 @@ def sweep(
         out.print(f"{stage}: {in_words(counts)} in {seconds:.1f} s")
     if until_idle and not idle:
         fail(f"given up after {timeout:.0f} s: work is left (`act jobs list`)", 1)
-    if counts["illegal"]:
-        fail(f"{counts['illegal']} illegal moves: see the log", 1)
-    if counts[WRONG]:
-        fail(f"{counts[WRONG]} {WRONG}: see the log", 1)
-    if counts["unbalanced"]:
-        fail(f"the books of {counts['unbalanced']} queues do not balance: `act books`", 1)
+    for word, sentence in WRONGS.items():
+        if counts[word]:
+            fail(sentence.format(n=counts[word]), 1)
     if counts["errors"] and not until_idle:
         raise typer.Exit(1)
+
+
+def observing_too(held: Settings) -> Settings:
+    """Where a tower is up that only observes, no command beside it does more."""
+    from flows.supervise import standing
+
+    if held.arc.tower.observe or not (standing(held.state_dir) or {}).get("observing"):
+        return held
+    arc = held.arc.model_copy(update={"tower": Observing(observe=True)})
+    return held.model_copy(update={"arc": arc})
 
 
 def in_words(counts: Counts) -> str:

@@ -1,5 +1,6 @@
 """`act up`, `act down`, `act status`."""
 
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from act_core import logs
+from act_core.cli import queues as queue_list
 from act_core.cli.brake import holding, sentence
 from act_core.cli.ces import all_described, print_ces
 from act_core.cli.context import database, files, now, settings, state_dir
@@ -22,16 +24,23 @@ from act_core.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 UP_S = 180.0
+OBSERVE = "ACT_TOWER__OBSERVE"
 TOLD = Topic.CREDENTIAL, Topic.BLACKHOLE, Topic.PANDA
 
 
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="come back when it is up; `act down` ends it")] = False,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="of Prefect's server; 0: a free one")] = None,
+    observe: Annotated[bool, typer.Option("--observe", help="read, translate and show all; change nothing")] = False,
 ) -> None:
-    """Bring the tower up: state tables, Prefect's server, schedules, a worker. Ctrl-C ends all of it."""
+    """Bring the tower up: state tables, Prefect's server, schedules, a worker. Ctrl-C ends all of it.
+
+    With --observe nothing is taken, sent, killed, reported or cleaned (as with `tower.observe: true`).
+    """
     from flows.supervise import Supervisor, free_port
 
+    if observe:
+        os.environ[OBSERVE] = "true"  # the worker and its flows read the same settings
     held = settings()
     chosen = held.arc.prefect.port if port is None else port or free_port()
     if detach:
@@ -88,8 +97,9 @@ def status(json: Json = False) -> None:
         ending, holes, panda = ([line_of(row, now()).why for row in held_now if row.topic == one] for one in TOLD)
         brakes = holding(db)
         jobs = unsettled(db, held)
+        queues = queue_list.summary(db, held)
     found = _described(held, said) | {"ces": ces, "waiting": waiting, "proxies": proxies, "brakes": brakes}
-    found |= {"ending": ending, "black_holes": holes, "panda": panda, "panda_jobs": jobs}
+    found |= {"ending": ending, "black_holes": holes, "panda": panda, "panda_jobs": jobs, "queues": queues}
     if json:
         print_json(found)
     else:
@@ -103,15 +113,16 @@ def _described(held: Settings, said: dict[str, Any] | None) -> dict[str, Any]:
     from flows.environment import password_file
     from flows.supervise import healthy
 
+    observing = bool(said and said.get("observing")) or held.arc.tower.observe
+    known = {"state_dir": str(held.state_dir), "observing": observing}
     if said is None:
-        return {"up": False, "phase": "down", "state_dir": str(held.state_dir), "prefect": None, "processes": {}}
+        return {"up": False, "phase": "down", "prefect": None, "processes": {}} | known
     processes = {name: lives(pid, start) for name, (pid, start) in said["children"].items()}
     answers = healthy(said["prefect"])
     good = said["phase"] == "up" and answers and all(processes.values())
-    return {
+    return known | {
         "up": good,
         "phase": said["phase"],
-        "state_dir": str(held.state_dir),
         "prefect": said["prefect"],
         "prefect_answers": answers,
         "prefect_password": str(password_file(held)),
@@ -127,8 +138,18 @@ def _print(found: dict[str, Any]) -> None:
         dead = [name for name, alive in found["processes"].items() if not alive]
         trouble = f"   not running: {', '.join(dead)}" if dead else ""
         out.print(f"Prefect UI {found['prefect']}   password in {found['prefect_password']}{trouble}", soft_wrap=True)
+    if found["observing"]:
+        words = "OBSERVING: nothing is taken, sent, killed, reported or cleaned (docs/queues.md)"
+        out.print(words, style="bold yellow")
     _print_troubles(found)
     print_ces(found["ces"])
+    _print_rest(found)
+
+
+def _print_rest(found: dict[str, Any]) -> None:
+    if found["queues"]:
+        words, served = found["queues"]["says"], found["queues"]["served"]
+        out.print(words, style=None if served else "yellow", markup=False, highlight=False)
     if found["waiting"]:
         out.print(f"{found['waiting']} jobs wait for a CE (`act jobs list --state tosubmit`)", highlight=False)
     for one in found["proxies"]:

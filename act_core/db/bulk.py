@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Integer, column, select, text, update, values
+from sqlalchemy import ColumnElement, column, select, text, update, values
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from act_core.errors import BadInput
@@ -75,24 +75,47 @@ def update_rows(
     the columns are of no interest to those who guard by it (`versioned`).
     Raises BadInput for a row that is too large for any statement.
     """
-    groups: dict[tuple[str, ...], dict[int, Values]] = {}
+    _write(session, model, "id", changes, {"version": model.__table__.c.version + 1} if versioned else {})
+
+
+def update_named(
+    session: Session, model: type[DeclarativeBase], changes: Mapping[str, Values], *among: ColumnElement[bool]
+) -> None:
+    """The same for rows that are keyed by `name` among some, and count no versions."""
+    _write(session, model, "name", changes, {}, among)
+
+
+def _write(
+    session: Session,
+    model: type[DeclarativeBase],
+    key: str,
+    changes: Mapping[K, Values],
+    also: Mapping[str, Any],
+    among: Iterable[ColumnElement[bool]] = (),
+) -> None:
+    groups: dict[tuple[str, ...], dict[K, Values]] = {}
     for row, written in changes.items():
         groups.setdefault(tuple(sorted(written)), {})[row] = written
     for names, rows in groups.items():
         for batch in portions(session, rows.items(), lambda row: f"{model.__tablename__} row {row}"):
-            _update(session, model, names, dict(batch), versioned)
+            _update(session, model, (key, *names), [(row, *(one[n] for n in names)) for row, one in batch], also, among)
 
 
 def _update(
-    session: Session, model: type[DeclarativeBase], names: tuple[str, ...], rows: Mapping[int, Values], versioned: bool
+    session: Session,
+    model: type[DeclarativeBase],
+    names: tuple[str, ...],
+    rows: list[tuple[Any, ...]],
+    also: Mapping[str, Any],
+    among: Iterable[ColumnElement[bool]],
 ) -> None:
+    """`names`: of the columns that each row has, the key first."""
     table = model.__table__
-    columns: list[ColumnElement[Any]] = [column("id", Integer), *(column(name, table.c[name].type) for name in names)]
-    listed = values(*cast(Any, columns), name="v").data([(i, *(row[n] for n in names)) for i, row in rows.items()])
-    source = select(listed.cte("v", nesting=True)).subquery("s")
+    columns: list[ColumnElement[Any]] = [column(name, table.c[name].type) for name in names]
+    source = select(values(*cast(Any, columns), name="v").data(rows).cte("v", nesting=True)).subquery("s")
     session.execute(
         update(model)
-        .where(table.c.id == source.c.id)
-        .values({name: source.c[name] for name in names} | ({"version": table.c.version + 1} if versioned else {}))
+        .where(table.c[names[0]] == source.c[names[0]], *among)
+        .values({**{name: source.c[name] for name in names[1:]}, **also})
         .execution_options(synchronize_session=False)
     )

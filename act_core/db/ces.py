@@ -22,23 +22,25 @@ _SEEN_EVERY = timedelta(seconds=30)  # last_seen of a CE that answers well is wr
 def enter_ces(session: Session, sites: Mapping[str, Site], origin: str, now: datetime) -> None:
     """Enter CEs that have no row yet. Known ones stay as they are: the caller may hold a configuration of its own."""
     known = set(session.scalars(select(Ce.name)))
-    for name in sorted(set(sites) - known):
-        site = sites[name]
-        try:
-            with session.begin_nested():
-                session.execute(
-                    insert(Ce).values(
-                        name=name,
-                        mode=_mode(site).value,
-                        named_mode=_mode(site).value,
-                        mode_owner=origin,
-                        mode_since=now,
-                        modified=now,
-                        **_named(site, origin),
-                    )
-                )
-        except IntegrityError:  # another process enters it in this moment
-            continue
+    new = [_row(name, sites[name], origin, now) for name in sorted(set(sites) - known)]
+    if new and not _entered(session, new):  # another process enters some in this moment
+        for row in new:
+            _entered(session, [row])
+
+
+def _row(name: str, site: Site, origin: str, now: datetime) -> dict[str, Any]:
+    mode = _mode(site).value
+    held = {"mode": mode, "named_mode": mode, "mode_owner": origin, "mode_since": now, "modified": now}
+    return {"name": name} | held | _named(site, origin)
+
+
+def _entered(session: Session, rows: list[dict[str, Any]]) -> bool:
+    try:
+        with session.begin_nested():
+            session.execute(insert(Ce), rows)
+    except IntegrityError:
+        return False
+    return True
 
 
 def sync_ces(session: Session, sites: Mapping[str, Site], origin: str, now: datetime) -> None:

@@ -112,11 +112,24 @@ class PandaAsk(Base):
     looked_at: Mapped[datetime | None]  # PanDA was asked what became of them
 
 
+class HandedJob(Base):
+    """A job that a Harvester took from PanDA and handed over; `id` is that of its row in `panda_jobs`."""
+
+    __tablename__ = "handed_jobs"
+    __table_args__ = (UniqueConstraint("harvester_id", "worker_id"), BYTES)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    harvester_id: Mapped[str] = mapped_column(String(64))
+    worker_id: Mapped[int] = mapped_column(BigId)
+    access_point: Mapped[str | None] = mapped_column(String(1024))  # directory that gets the final report
+    truepilot: Mapped[bool]  # the pilot speaks to PanDA itself: no report is handed back
+    created: Mapped[datetime]
+
+
 class PandaQueue(Base):
     """A PanDA queue: what we use of CRIC's entry, and the raw entry."""
 
     __tablename__ = "panda_queues"
-    __table_args__ = (BYTES,)
+    __table_args__ = (Index(None, "server", "served", "status"), BYTES)
     server: Mapped[str] = mapped_column(String(128), primary_key=True)  # as in `panda_jobs`
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     served: Mapped[bool]
@@ -124,7 +137,8 @@ class PandaQueue(Base):
     status: Mapped[str] = mapped_column(String(16))
     parsed: Mapped[dict[str, Any]] = mapped_column(JSON)
     raw: Mapped[str] = mapped_column(LongText)
-    seen_at: Mapped[datetime]
+    digest: Mapped[str] = mapped_column(String(64), default="", server_default="")  # of both: who has it is not written
+    seen_at: Mapped[datetime]  # when CRIC last said something new of it
     fetch_due_at: Mapped[datetime | None]
     trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
     modified: Mapped[datetime]

@@ -71,8 +71,14 @@ class PandaSite(Section):
 class Cric(Section):
     server: str = "https://atlas-cric.cern.ch/api/atlas/pandaqueue/query/?json"
     cacert: FilePath | None = None
+    # address of the downtimes; "": none are read; default: those of the server's host, none where `server` is a file
+    downtimes: str | None = None
     jsonfilename: FilePath | None = None  # the last good copy; default: cric.json in the state directory
     pilotmanager: str = "aCT"  # queues whose pilot_manager is this are served; `all`: every queue
+    harvester: str | None = (
+        None  # this tower in CRIC's field `harvester`, where it is set; default: panda.harvesterid, schedulerid
+    )
+    handedby: tuple[str, ...] = ()  # Harvester instances that hand their jobs to this tower (docs/harvester.md)
     pilotversion: str | None = None
     maxjobs: int = Field(default=999_999, ge=0)
 

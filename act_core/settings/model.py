@@ -115,6 +115,12 @@ class Prefect(Section):
     pool: str = "act"
 
 
+class Observing(Section):
+    """How much of its work the tower does."""
+
+    observe: bool = False  # all is read, translated and shown; nothing is taken, sent, killed, reported or cleaned
+
+
 class ArcSettings(Section):
     """aCTConfigARC.yaml."""
 
@@ -135,6 +141,7 @@ class ArcSettings(Section):
     brake: Brake = Brake()
     clean: Clean = Clean()
     prefect: Prefect = Prefect()
+    tower: Observing = Observing()
 
 
 class Settings(Section):

@@ -50,7 +50,7 @@ def _names(queue: QueueDescription) -> dict[str, object]:
         **named, **sited, "rc": "TEST-T2", "rc_country": "Norway", "cloud": "ND", "country": "Norway", "region": "ND",
         "tier": "T2D", "tier_level": 2, "vo_name": "atlas", "type": queue.kind, "resource_type": "GRID",
         "capability": "ucore", "state": "ACTIVE", "status": queue.status, "is_virtual": False, "is_default": True,
-        "is_cvmfs": True, "workflow": "push", "harvester": "aCT-1", "harvester_template": None, "pilot_manager": "aCT",
+        "is_cvmfs": True, "workflow": "push", "harvester": None, "harvester_template": None, "pilot_manager": "aCT",
         "pilot_version": "3", "python_version": "3",
     }  # fmt: skip
 

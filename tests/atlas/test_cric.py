@@ -226,9 +226,9 @@ def test_other_managers_can_be_asked_for() -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (None, "valid dictionary"),
-        ([], "valid dictionary"),
-        ("text", "valid dictionary"),
+        (None, "no object but NoneType"),
+        ([], "no object but list"),
+        ("text", "no object but str"),
         (entry(corecount="many"), "corecount: 'many' is no number"),
         (entry(corecount=[8]), "corecount"),
         (entry(maxtime={}), "maxtime"),

@@ -87,11 +87,11 @@ async def test_only_queues_that_take_jobs_are_asked(atlas: House) -> None:
         atlas.order(2, queue=f"Q_{status}", kind="test")
     await atlas.serve(name="Q_foreign", fields={"pilot_manager": "Harvester"})
     atlas.order(2, queue="Q_foreign")
-    assert await fetch_jobs.due(atlas.rt) == ["Q_online", "Q_test"]
+    assert await fetch_jobs.due(atlas.rt) == ["Q_brokeroff", "Q_online", "Q_test"]
     await atlas.run(FETCH)
-    assert {row.queue for row in (await atlas.rows()).values()} == {"Q_online", "Q_test"}
+    assert {row.queue for row in (await atlas.rows()).values()} == {"Q_brokeroff", "Q_online", "Q_test"}
     taken = {job.order.queue for job in atlas.books.jobs.values() if job.acquisitions}
-    assert taken == {"Q_online", "Q_test"}
+    assert taken == {"Q_brokeroff", "Q_online", "Q_test"}
 
 
 async def test_a_queue_without_jobs_is_left_in_peace_for_a_while(queue: House) -> None:

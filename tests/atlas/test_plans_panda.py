@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
-from act_core.atlas import asks, bind, forgotten, lost_answers
+from act_core.atlas import asks, bind, forgotten, lost_answers, workers
 from act_core.db.bootstrap import bootstrap
 from act_core.db.panda_models import PandaAsk, PandaRow
 from act_core.db.session import Database
@@ -25,7 +25,7 @@ def _job(n: int) -> dict[str, Any]:
     state = {0: "sent", 1: "forgotten", 2: "starting"}.get(n % 100, "closed")
     times = {"state_since": NOW, "created": NOW, "modified": NOW, "check_due_at": None if state == "sent" else NOW}
     row = {"server": "s", "panda_id": n, "attempt_nr": 1, "queue": f"Q{n % 40}", "label": "managed", "state": state}
-    return row | times | {"told": None, "job": "{}"}
+    return row | times | {"told": None, "job": "{}", "worker_due_at": None if n % 40 else NOW}
 
 
 def _ask(n: int) -> dict[str, Any]:
@@ -68,6 +68,8 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "asks.looked": lambda s: asks.looked(s, {1: 2, 2: 0}, NOW),
     "asks.lost_now": lambda s: asks.lost_now(s, "s", NOW),
     "asks.lost_between": lambda s: asks.lost_between(s, "s", NOW - DAY, NOW),
+    "workers.due_jobs": lambda s: workers.due_jobs(s, "s", NOW, 500),
+    "workers.moved": lambda s: workers.moved(s, [1, 41], NOW),
     "lost_answers.untold": lambda s: lost_answers._untold(s, "s", ["Q0", "Q1"]),
 }
 

@@ -37,7 +37,6 @@ from act_core.db.attempts import as_attempt, attempts
 from act_core.db.backlog import Gate
 from act_core.db.brakes import Kind
 from act_core.db.models import Ce, CeJob, CeJobArchive, Placement, PlacementCe
-from act_core.db.panda_models import PandaRow
 from act_core.db.policy_models import BrakeRow
 from act_core.db.session import Database
 from act_core.decisions import Move
@@ -47,7 +46,7 @@ from act_core.states import CeState, Request
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CES, ROWS = 20, 4000
-BIG = {"ce_jobs", "ce_jobs_archive", "panda_jobs"}  # never read whole
+BIG = {"ce_jobs", "ce_jobs_archive"}  # never read whole
 STATES = ("tosubmit", "submitting", "submitted", "running", "finished", "failed", "cancelling")  # the rest is at rest
 
 
@@ -80,14 +79,6 @@ def _row(n: int) -> dict[str, Any]:
     }
 
 
-def _panda_row(n: int) -> dict[str, Any]:
-    due = {"heartbeat_due_at": NOW, "worker_due_at": NOW} if n % 40 == 0 else {}
-    common = {"server": "panda", "panda_id": n, "attempt_nr": 1, "queue": "Q", "label": "managed", "job": "{}"}
-    return common | {"heartbeat_due_at": None, "worker_due_at": None, "state": "closed"} | due | {
-        "id": n + 1, "state_since": NOW, "created": NOW, "modified": NOW,
-    }  # fmt: skip
-
-
 def _fill(session: Session) -> None:
     names = [f"ce{n}" for n in range(1, CES + 1)]
     session.execute(insert(Ce), [{"name": name, "kind": "local", "maxjobs": 10, "modified": NOW} for name in names])
@@ -98,7 +89,6 @@ def _fill(session: Session) -> None:
         session.execute(insert(CeJob), rows)
         older = [row | {"id": row["id"] + ROWS, "submission_key": f"act-older-{row['id']:026d}"} for row in rows]
         session.execute(insert(CeJobArchive), older)
-        session.execute(insert(PandaRow), [_panda_row(n) for n in range(start, start + 1000)])
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mysql"])
@@ -112,9 +102,7 @@ def full(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.
     db.write(_fill)
     with db.engine.begin() as connection:
         tables = (
-            ""
-            if request.param == "sqlite"
-            else "TABLE ce_jobs, ce_jobs_archive, panda_jobs, ces, placement_ces, job_descriptions"
+            "" if request.param == "sqlite" else "TABLE ce_jobs, ce_jobs_archive, ces, placement_ces, job_descriptions"
         )
         connection.execute(text(f"ANALYZE {tables}"))
     yield db
@@ -256,9 +244,7 @@ SAFETY |= {
     "outlook.told_of": outlook.told_of,
 }
 ATLAS: dict[str, Callable[[Session], Any]] = {
-    "workers.due_jobs": lambda s: workers.due_jobs(s, "panda", NOW, 500),
     "workers.attempts_of": lambda s: workers.attempts_of(s, "manual", ["j1", "j2"]),
-    "workers.moved": lambda s: workers.moved(s, [1, 41], NOW),
 }
 DEEDS: dict[str, Callable[[Session], Any]] = {
     "settle": _settle,

@@ -75,6 +75,8 @@ async def of(seconds: float, counts: dict[str, int], bugs: tuple[str, ...] = ())
     """A window that has come to its end."""
 
     class Quiet:
+        observing = False
+
         def parts(self, _stage: str) -> tuple[()]:
             return ()
 
@@ -110,6 +112,12 @@ async def of(seconds: float, counts: dict[str, int], bugs: tuple[str, ...] = ())
 async def test_the_colour_of_a_run(seconds: float, counts: dict[str, int], name: str, message: str) -> None:
     state = ended(await of(seconds, counts))
     assert (state.name, state.message) == (name, message)
+
+
+async def test_a_tower_that_observes_says_so_in_each_message() -> None:
+    made = await of(58, {"queues": 3})
+    made.tower.observing = True  # type: ignore[misc] # of the stand-in
+    assert ended(made).message == "OBSERVING: 3 queues"
 
 
 async def test_a_bug_of_ours_is_red_whatever_else_was_done() -> None:

@@ -31,6 +31,7 @@ def upgrade() -> None:
     _clearings()
     _panda_asks()
     _panda_queues()
+    _handed_jobs()
     _books()
 
 
@@ -75,6 +76,21 @@ def _panda_asks() -> None:
     op.create_index(op.f("ix_panda_asks_looked_at_at"), "panda_asks", ["looked_at", "at"])
 
 
+def _handed_jobs() -> None:
+    op.create_table(
+        "handed_jobs",
+        sa.Column("id", BigId, autoincrement=False, nullable=False),
+        sa.Column("harvester_id", sa.String(length=64), nullable=False),
+        sa.Column("worker_id", BigId, nullable=False),
+        sa.Column("access_point", sa.String(length=1024), nullable=True),
+        sa.Column("truepilot", sa.Boolean(), nullable=False),
+        sa.Column("created", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handed_jobs")),
+        sa.UniqueConstraint("harvester_id", "worker_id", name=op.f("uq_handed_jobs_harvester_id_worker_id")),
+        **BYTES,
+    )
+
+
 def _panda_queues() -> None:
     """Queues are known by server and name. CRIC, or its last good copy, fills the table again before it is used."""
     op.drop_table("panda_queues")
@@ -87,6 +103,7 @@ def _panda_queues() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("parsed", sa.JSON(), nullable=False),
         sa.Column("raw", LongText, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False, server_default=""),
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.Column("fetch_due_at", UtcDateTime(), nullable=True),
         sa.Column("trouble", sa.String(length=1024), nullable=True),
@@ -94,6 +111,8 @@ def _panda_queues() -> None:
         sa.PrimaryKeyConstraint("server", "name", name=op.f("pk_panda_queues")),
         **BYTES,
     )
+    names = ["server", "served", "status"]
+    op.create_index(op.f("ix_panda_queues_server_served_status"), "panda_queues", names, unique=False)
 
 
 def _books() -> None:

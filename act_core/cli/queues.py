@@ -1,0 +1,124 @@
+"""`act queues`: the PanDA queues, who serves them, and what could be taken."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from act_core.atlas import queue_list, refresh
+from act_core.atlas.books import NAME
+from act_core.atlas.cric import Parsed, parse_queues
+from act_core.atlas.cric_feed import last_good_copy, queues_of
+from act_core.atlas.instance import server_key
+from act_core.atlas.queues import served
+from act_core.atlas.serving import sentence
+from act_core.cli.context import database, settings
+from act_core.cli.out import fail, out, plain, print_json, table
+from act_core.db.session import Database
+from act_core.errors import BadInput
+from act_core.settings import Settings
+
+app = typer.Typer(help="List and show PanDA queues.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+NOT_SHOWN = 60  # characters of a reason in a table
+
+
+def summary(db: Database, held: Settings) -> dict[str, Any] | None:
+    """How many queues are served, in words; None: the tower does not serve PanDA."""
+    if NAME not in held.app.modules.app:
+        return None
+    told = [_counted(db, one) for one in held.everybody()]
+    total, n = (sum(one[key] for one in told) for key in ("total", "served"))
+    return {"total": total, "served": n, "says": "; ".join(one["says"] for one in told)}
+
+
+def _counted(db: Database, held: Settings) -> dict[str, Any]:
+    found = db.read(served, server_key(held))
+    words = sentence(found, held.app.cric.pilotmanager)
+    says = words or f"{found.served} of {found.total} PanDA queues are served (`act queues list`)"
+    whose = f"{held.instance}: " if held.instance else ""
+    return {"total": found.total, "served": found.served, "says": whose + says}
+
+
+def _listed(db: Database, held: Settings, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Those of an instance, with the server that they belong to."""
+    server = server_key(held)
+    return [{"server": server} | row for row in db.read(queue_list.listed, server, held.app.panda, names)]
+
+
+@app.command("list")
+def list_(
+    every: Annotated[bool, typer.Option("--all", help="also those that are not served, and why")] = False,
+    json: Json = False,
+) -> None:
+    """List the PanDA queues that are served: their status, the room they have, what would be asked for next."""
+    held = settings()
+    with database(held) as db:
+        rows = [row for one in held.everybody() for row in _listed(db, one)]
+        told = summary(db, held)
+    shown = [row for row in rows if every or row["served"] or row["handed"]]
+    if json:
+        print_json(shown)
+        return
+    if shown:
+        columns = ("queue", "status", "type", "jobs", "waiting", "room", "asks", "CEs", "not served because")
+        table(columns, [_line(row) for row in shown])
+    if told:
+        out.print(told["says"], markup=False, highlight=False)
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    numbers = [str(row[key]) for key in ("present", "waiting", "room", "asks")]
+    why = row["why"][:NOT_SHOWN] or (f"trouble: {row['trouble'][:NOT_SHOWN]}" if row["trouble"] else "")
+    return [row["name"], row["status"], row["type"], *numbers, str(len(row["ces"])), why]
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="the queue's name")], json: Json = False) -> None:
+    """Show all that is known of a PanDA queue, and what its newest job asks a CE for. Exit 2: no such queue."""
+    held = settings()
+    with database(held) as db:
+        rows = [
+            row | {"example": db.read(queue_list.example, row["server"], name, one.app)}
+            for one in held.everybody()
+            for row in _listed(db, one, [name])
+        ]
+    if not rows:
+        raise BadInput(f"no PanDA queue {name!r}: `act queues list --all`")
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        _print(row)
+
+
+def _print(found: dict[str, Any]) -> None:
+    for key, value in found.items():
+        if value not in (None, "", []) and key != "example":
+            words = ", ".join(value) if isinstance(value, list) else str(value)
+            out.print(plain(f"{key:14} {words}"), markup=False, highlight=False)
+    if found["example"]:
+        print_json(found["example"])
+
+
+@app.command()
+def check(json: Json = False) -> None:
+    """Name the entries of CRIC's last good copy that cannot be read. Exit 1: there are some, or there is no copy."""
+    found = [_checked(one) for one in settings().everybody()]
+    read, problems = sum(len(one.queues) for one in found), [words for one in found for words in one.problems]
+    if json:
+        print_json({"read": read, "problems": problems})
+    else:
+        out.print(f"{read} queues can be read, {sum(len(one.unreadable) for one in found)} cannot", highlight=False)
+        for problem in problems:
+            out.print(plain(problem), markup=False, highlight=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _checked(held: Settings) -> Parsed:
+    place = refresh.source(held).last_good
+    kept = last_good_copy(place, queues_of)
+    if kept is None:
+        fail(f"{place}: CRIC has not been read yet (`act sweep refresh-queues`)", 1)
+    return parse_queues(kept.content, refresh.named(held), held.app.panda.sites, held.arc.sites)
