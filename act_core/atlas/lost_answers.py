@@ -12,7 +12,7 @@ from act_core.atlas.asks import Ask
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import ActiveJobs, JobStatus
-from act_core.db.panda_models import PandaRow
+from act_core.db.panda_models import PandaAsk, PandaRow
 from act_core.errors import ActError
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
@@ -52,11 +52,23 @@ async def look(rt: Runtime, server: str) -> Counts:
         pauses(rt).end(KIND)
     else:  # a server without numbers
         pauses(rt).begin(KIND, FIRST_PAUSE, now)
-    await rt.write(asks.looked, found, now)
+    found = await rt.write(_settle, server, rows, found, now)
     for row in rows:
         if found.get(row.id):
             logger.warning("queue=%s up to %d jobs are reserved in PanDA, and lost", row.queue, found[row.id])
     return Counts({"lost_answers": len(found)} if found else {})
+
+
+def _settle(
+    session: Session, server: str, rows: Sequence[Ask], found: Mapping[int, int], now: datetime
+) -> dict[int, int]:
+    """Write what was found, without the jobs that have been booked since PanDA was asked."""
+    session.execute(select(PandaAsk.id).where(PandaAsk.id.in_(found)).order_by(PandaAsk.id).with_for_update())
+    have = {number for number, _ in books.known(session, server, {one for row in rows for one in row.panda_ids})}
+    missing = {row.id: sum(one not in have for one in row.panda_ids) for row in rows if row.panda_ids}
+    settled = {ask: min(n, missing.get(ask, n)) for ask, n in found.items()}
+    asks.looked(session, settled, now)
+    return settled
 
 
 async def _asked(rt: Runtime, server: str, rows: Sequence[Ask]) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shlex
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,13 @@ from act_core.monitor.ticket import ticket
 from act_core.monitor.ticket_read import read_ticket
 from act_core.runtime import Runtime
 from act_core.settings.model import Settings
-from act_core.simulators import pilot
+from act_core.simulators.pilot_file import wrapper
 from act_core.states import PandaState
 from tests.atlas.house import CE, WRAPPER, House
 
 CANARY = "canary-7c1f&e"
 SECRETS = {"secrets": f'{{"TOKEN": "{CANARY}"}}', "pilotSecrets": f"for the pilot: {CANARY}"}
 ROUND = ("fetch-jobs", "translate", "submit", "sweep-status", "fetch-validate", "heartbeat", "clean")
-PILOT = Path(pilot.__file__).read_bytes()
 SENT, STARTING = PandaState.SENT.value, PandaState.STARTING.value
 
 
@@ -95,12 +95,12 @@ async def all_that_is_shown(house: House, number: int) -> list[str]:
 
 def spying(seen: Path, gate: Path) -> bytes:
     """A pilot that tells what it was given, and goes on when the gate is there."""
-    spy = f"""#!/usr/bin/env python3
-import os, shutil, time
-shutil.copy("pandaJobData.out", {str(seen)!r})
-while not os.path.exists({str(gate)!r}): time.sleep(0.02)
+    spy = f"""#!/bin/sh
+cp pandaJobData.out {shlex.quote(str(seen))}
+while [ ! -e {shlex.quote(str(gate))} ]; do sleep 0.02; done
+exec python3 "$0" "$@"
 """
-    return spy.encode() + PILOT
+    return spy.encode() + wrapper()
 
 
 async def test_they_reach_the_payload_alone(
