@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from act_core.settings.quantities import FilePath, Seconds
+from act_core.settings.quantities import FilePath, Seconds, Switch
 from act_core.settings.section import Section
 
 INSTANCE = r"^[a-z][a-z0-9_]{0,15}$"  # a name of an instance; its jobs' application
@@ -130,7 +130,7 @@ class JobLog(Section):
 
     urlprefix: str = ""  # address of the web server's area; empty: no logs are published
     dir: FilePath | None = None  # that area; default: joblog in the state directory
-    analysis: Literal["private", "public", "off"] = (
+    analysis: Annotated[Literal["private", "public", "off"], Switch] = (
         "private"  # of users' jobs; private: below private-jobs, not for all
     )
     size: int = Field(default=10_000_000, ge=10_000)  # bytes of one file; of a longer one head and tail are kept
@@ -161,7 +161,9 @@ class Validation(Section):
     on_unreachable: Literal["retry", "rerun", "fail"] = "retry"  # no answer, or our credential is refused
     tries: int = Field(default=10, ge=1)  # times that storage is asked in vain before `retry` fails the job
     patience: Seconds = timedelta(hours=24)  # …and after so long it fails, whether storage was asked or not
-    delete: Literal["off", "dry-run", "on"] = "dry-run"  # a dead attempt's outputs, before the next one is sent
+    delete: Annotated[Literal["off", "dry-run", "on"], Switch] = (
+        "dry-run"  # a dead attempt's outputs, before the next one is sent
+    )
     fence: Seconds = timedelta(minutes=15)  # so long, at most, the next attempt waits for that
 
     @property

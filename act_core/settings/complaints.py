@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -105,7 +105,7 @@ def _inner(found: Any) -> Any:
     match get_args(found):
         case (inner, places) if places is ...:
             return inner
-        case (keys, inner) if keys is str:
+        case (keys, inner) if keys is str or get_origin(keys) is Annotated:
             return inner
     return None
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from act_core.settings.patterns import endless
-from act_core.settings.quantities import FilePath, Seconds
+from act_core.settings.quantities import FilePath, Seconds, Switch
 from act_core.settings.section import Section
 
 Weight = Annotated[float, Field(gt=0)]
@@ -59,7 +59,7 @@ class Downtime(Section):
 class BlackHole(Section):
     """CEs that end jobs far too fast, and badly."""
 
-    mode: Literal["off", "report", "rest"] = "report"  # rest: never the last CE of a share
+    mode: Annotated[Literal["off", "report", "rest"], Switch] = "report"  # rest: never the last CE of a share
     jobs: int = Field(default=20, ge=2)  # ended jobs of a share before anything is concluded
     failed: float = Field(default=0.8, gt=0, le=1)  # part of them that failed
     faster: float = Field(default=5, ge=1)  # times faster than the same share elsewhere

@@ -1,4 +1,4 @@
-"""Times and paths as an operator writes them."""
+"""Times, paths and switches as an operator writes them."""
 
 import re
 from datetime import timedelta
@@ -24,6 +24,11 @@ def _seconds(value: Any) -> Any:
     raise ValueError("a time is wanted: seconds, or a number with s, min, h or d")
 
 
+def _switch(value: Any) -> Any:
+    """YAML reads a bare `on` or `off` as a truth value; so it does `yes` and `no`."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def _path(value: Any) -> Any:
     """`~` is the home directory; an empty text would mean the working directory, which nobody means."""
     if not isinstance(value, str):
@@ -42,3 +47,4 @@ Seconds = Annotated[
     PlainSerializer(lambda t: t.total_seconds(), return_type=float, when_used="json"),
 ]
 FilePath = Annotated[Path, BeforeValidator(_path)]
+Switch = BeforeValidator(_switch)

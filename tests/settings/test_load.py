@@ -137,6 +137,23 @@ def test_all_problems_of_both_files_and_the_environment_are_told_together(tmp_pa
     )
 
 
+def test_a_bare_on_or_off_is_the_word_and_no_truth_value(tmp_path: Path) -> None:
+    app = load(tmp_path, "", "validation: {delete: on}\njoblog: {analysis: off}\n").settings.app
+    assert (app.validation.delete, app.joblog.analysis) == ("on", "off")
+    loaded = load(tmp_path, "blackhole: {mode: off}\n", "validation: {delete: off}\n").settings
+    assert (loaded.arc.blackhole.mode, loaded.app.validation.delete) == ("off", "off")
+
+
+def test_below_the_name_of_an_instance_keys_are_known_and_empty_sections_hold_nothing(tmp_path: Path) -> None:
+    server = "instances:\n  doma:\n    panda: {server: https://doma.example.org}\n"
+    assert load(tmp_path, "", server + "    cric:\n").settings.app.instances["doma"].cric.model_fields_set == set()
+    told = problems(tmp_path, "", server + "    crik: {}\n    joblog: {urlprefx: x}\n")
+    assert sorted(told) == [
+        "app.yaml:4: unknown key instances.doma.crik; did you mean cric?",
+        "app.yaml:5: unknown key instances.doma.joblog.urlprefx; did you mean urlprefix?",
+    ]
+
+
 def test_a_long_list_of_problems_is_cut_in_the_message_only(tmp_path: Path) -> None:
     (tmp_path / "arc.yaml").write_text("".join(f"k{n}: 1\n" for n in range(80)))
     with pytest.raises(BadSettings) as caught:
