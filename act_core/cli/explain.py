@@ -8,6 +8,7 @@ import typer
 from act_core.ce.registry import kinds
 from act_core.cli.context import database, now, settings
 from act_core.cli.out import out, plain, print_json
+from act_core.cli.stories import meant
 from act_core.db import ces as ce_rows
 from act_core.db import explaining
 from act_core.db.session import Database
@@ -16,12 +17,17 @@ from act_core.monitor.explain import Answer
 from act_core.monitor.explain_ces import explain_ce
 from act_core.monitor.explain_jobs import explain_job
 from act_core.monitor.explain_over import explain_orphan
-from act_core.monitor.explain_read import read_ce, read_job
+from act_core.monitor.explain_panda import unbound
+from act_core.monitor.explain_read import read_ce, read_job, read_unbound
 from act_core.settings import Settings
 
 DOWN = "No tower is up here: nothing happens before `act up`, but for what workers elsewhere do."
 Subject = Annotated[
-    str, typer.Argument(help="a CE's name, a job's id, its submission key, or its id on the CE", metavar="JOB|CE")
+    str,
+    typer.Argument(
+        help="a CE's name, a job's id (of PanDA jobs: PandaID), its submission key, or its id on the CE",
+        metavar="JOB|CE",
+    ),
 ]
 
 
@@ -47,9 +53,13 @@ def explained(db: Database, held: Settings, subject: str) -> Answer:
     back_ends = kinds()
     if subject in known_ces(db):
         return explain_ce(db.read(read_ce, held, subject, back_ends, now()), now())
-    case = db.read(read_job, held, subject, back_ends, now())
+    job = meant(db, held, subject)
+    case = db.read(read_job, held, job, back_ends, now())
     if case is not None:
         return explain_job(case, now())
+    story = db.read(read_unbound, held, job)
+    if story is not None:
+        return unbound(job, story, now())
     left = db.read(explaining.orphan, [subject])
     if left is None:
         unknown(db, subject)
@@ -63,6 +73,6 @@ def known_ces(db: Database) -> list[str]:
 def unknown(db: Database, subject: str) -> NoReturn:
     """Raises BadInput with what there is."""
     raise BadInput(
-        f"no CE and no job {subject!r}: a job is known by its id, its submission key or its id on the CE "
+        f"no CE and no job {subject!r}: a job is known by its id or PandaID, its submission key or its id on the CE "
         f"(`act jobs list`); the CEs are {', '.join(known_ces(db)) or 'none'}"
     )

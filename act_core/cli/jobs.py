@@ -11,7 +11,7 @@ from act_core.ce.descriptions import read_descriptions
 from act_core.ce.xrsl_writer import written
 from act_core.cli.context import check_known, database, now, settings
 from act_core.cli.out import err, out, plain, print_json, table
-from act_core.cli.stories import brief, story, summary
+from act_core.cli.stories import brief, meant, story, summary
 from act_core.cli.try_job import try_
 from act_core.db import ces as ce_rows
 from act_core.db import listing, wishes
@@ -31,7 +31,10 @@ from act_core.states import CeState, Request
 app = typer.Typer(help="Add, list, show, try and steer jobs.", no_args_is_help=True)
 app.command("try")(try_)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
-Ids = Annotated[list[str], typer.Argument(help="job ids, submission keys, or ids on the CE", metavar="ID…")]
+Ids = Annotated[
+    list[str],
+    typer.Argument(help="job ids (of PanDA jobs: PandaIDs), submission keys, or ids on the CE", metavar="ID…"),
+]
 
 
 def _candidates(held: Settings, db: Database, ces: list[str]) -> frozenset[str]:
@@ -175,8 +178,10 @@ def _print_story(told: dict[str, Any]) -> None:
 
 
 def _wish(ids: list[str], request: Request, of: str, json: bool, *, release: bool = False, force: bool = False) -> None:
-    with database() as db:
+    held = settings()
+    with database(held) as db:
         at = db.clock()
+        ids = [meant(db, held, one) for one in ids]
         found = db.read(listing.jobs, Filter(ids=tuple(ids), app=of), 100_000)
         named = {one for row in found for one in (row.app_job_id, row.submission_key, row.remote_id)}
         jobs = [row.app_job_id for row in found]

@@ -12,6 +12,7 @@ from act_core.engine.fetch import result_dir
 from act_core.errors import BadInput
 from act_core.jobspec import JobSpec
 from act_core.logs import HIDDEN
+from act_core.monitor.explain_read import panda_names, read_unbound
 from act_core.monitor.times import at as at
 from act_core.monitor.times import brief as brief
 from act_core.settings import Settings
@@ -38,12 +39,23 @@ def summary(row: AttemptColumns) -> dict[str, Any]:
     }
 
 
+def meant(db: Database, settings: Settings, one: str) -> str:
+    """The id of a PanDA job by its PandaID alone: that of the newest attemptNr. All else stays. Raises BadInput."""
+    names = {name: server for server, name in db.read(panda_names, settings, one)}
+    if len(names) > 1:
+        several = " or ".join(f"{name} of {server}" for name, server in names.items())
+        raise BadInput(f"PanDA job {one} is of several servers: {several}?")
+    return next(iter(names), one)
+
+
 def story(db: Database, settings: Settings, one: str) -> dict[str, Any]:
     """All that is known of a job, by any of its ids. Raises BadInput for an unknown one."""
+    one = meant(db, settings, one)
     wanted = Filter(ids=(one,), newest=False)
     found: list[AttemptColumns] = [*db.read(listing.jobs, wanted, 1), *db.read(listing.resting, wanted, 1)]
     if not found:
-        raise BadInput(f"no job with id {one}")
+        known = db.read(read_unbound, settings, one)
+        raise BadInput(f"PanDA job {one} has no attempt: `act explain {one}`" if known else f"no job with id {one}")
     app, job = found[0].app, found[0].app_job_id
     all_of_it = Filter(ids=(job,), app=app, newest=False)
     rows: list[AttemptColumns] = [*db.read(listing.resting, all_of_it, 1000), *db.read(listing.jobs, all_of_it, 1000)]

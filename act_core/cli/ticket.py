@@ -8,6 +8,7 @@ from act_core.ce.registry import kinds
 from act_core.cli.context import database, now, settings
 from act_core.cli.explain import Subject, unknown
 from act_core.cli.out import out, plain, print_json, warn
+from act_core.cli.stories import meant
 from act_core.db import ces as ce_rows
 from act_core.monitor.ticket import ticket as written
 from act_core.monitor.ticket_read import read_ticket
@@ -18,7 +19,7 @@ def ticket(subject: Subject, json: Annotated[bool, typer.Option("--json", help="
     held = settings()
     with database(held) as db:
         db.write(ce_rows.enter_ces, held.arc.sites, ce_rows.CONFIG, now())
-        found = db.read(read_ticket, held, subject, kinds(), now())
+        found = db.read(read_ticket, held, meant(db, held, subject), kinds(), now())
         if found is None:
             unknown(db, subject)
     made = written(*found, now())

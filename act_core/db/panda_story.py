@@ -1,6 +1,7 @@
 """What `act explain` asks of the ATLAS application's tables about one job."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,9 @@ from act_core.db.policy_models import LedgerLine
 from act_core.reasons import Topic
 from act_core.states import PandaState
 
+_NUMBER = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?")  # PandaID, or PandaID.attemptNr
 _NAMES = (
+    "queue",
     "state",
     "state_since",
     "told",
@@ -32,6 +35,7 @@ _NAMES = (
 class PandaStory:
     """How a PanDA job stands with the tower; `cleared`: lines about what dead attempts of it left on storage."""
 
+    queue: str
     state: PandaState
     state_since: datetime
     told: str | None
@@ -45,6 +49,21 @@ class PandaStory:
     sent_at: datetime | None
     error: str | None
     cleared: tuple[LedgerLine, ...] = ()
+
+
+def numbered(session: Session, servers: Sequence[str], one: str) -> list[tuple[str, str]]:
+    """Server and engine's name of the PanDA jobs that are meant: of a PandaID alone the newest attemptNr. In order."""
+    number = _NUMBER.fullmatch(one)
+    if number is None:
+        return []
+    panda_id, newest = int(number[1]), dict[str, int]()
+    for table in (PandaRow, PandaArchive):
+        asked = select(table.server, table.attempt_nr).where(table.server.in_(servers), table.panda_id == panda_id)
+        if number[2]:
+            asked = asked.where(table.attempt_nr == int(number[2]))
+        for row in session.execute(asked):
+            newest[row.server] = max(row.attempt_nr, newest.get(row.server, 0))
+    return [(server, f"{panda_id}.{newest[server]}") for server in servers if server in newest]
 
 
 def story(session: Session, server: str, app_job_id: str, attempts: Collection[int]) -> PandaStory | None:

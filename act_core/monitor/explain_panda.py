@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from act_core.db.panda_story import PandaStory
-from act_core.monitor.explain import Draft
+from act_core.monitor.explain import Answer, Draft
 from act_core.monitor.explain_case import Case
 from act_core.monitor.sentences import told
 from act_core.monitor.times import moment, span
@@ -15,9 +15,43 @@ def panda(case: Case, draft: Draft, now: datetime) -> None:
     story = case.panda
     if story is None:
         return
+    if story.state is PandaState.TOVALIDATE:
+        _validated(case, story, draft, now)
+    else:
+        _stands(story, draft, now)
+    for line in story.cleared:
+        sentences = told(line.code, line.facts, now)
+        draft.say(why=sentences.why, do=sentences.do)
+
+
+def unbound(name: str, story: PandaStory, now: datetime) -> Answer:
+    """Of a PanDA job for which no attempt stands."""
+    draft = Draft()
     match story.state:
-        case PandaState.TOVALIDATE:
-            _validated(case, story, draft, now)
+        case PandaState.SENT:
+            draft.say(
+                why=f"It was taken from PanDA at {moment(story.state_since, now)}, and is not described for a CE yet.",
+                next="The stage `translate` does it.",
+                do="`act sweep translate` does it at once.",
+            )
+        case PandaState.FORGOTTEN:
+            draft.say(
+                why="PanDA says that it is at work, and the tower knows of no attempt: it may be on a CE already, and "
+                "is not sent again.",
+                do="docs/safety.md tells how it ends.",
+            )
+    _stands(story, draft, now)
+    if story.state is PandaState.CLOSED:
+        draft.say(
+            why=f"Of it is known: {story.error}" if story.error else "",
+            next="Nothing more: it is over.",
+            do=f"`act jobs try {name.partition('.')[0]}` runs its payload in your terminal.",
+        )
+    return draft.answer(f"PanDA job {name} of {story.queue}: no attempt ({story.state})", story.state_since)
+
+
+def _stands(story: PandaStory, draft: Draft, now: datetime) -> None:
+    match story.state:
         case PandaState.TOREPORT:
             _reported(story, draft, now)
         case PandaState.TOKILL:
@@ -29,9 +63,6 @@ def panda(case: Case, draft: Draft, now: datetime) -> None:
             draft.say(why=f"PanDA has its end: {story.told or '…'}, told at {moment(story.told_at, now)}.")
         case _:
             _goes_on(story, draft, now)
-    for line in story.cleared:
-        sentences = told(line.code, line.facts, now)
-        draft.say(why=sentences.why, do=sentences.do)
 
 
 def _validated(case: Case, story: PandaStory, draft: Draft, now: datetime) -> None:

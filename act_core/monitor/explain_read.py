@@ -104,8 +104,22 @@ def _panda(session: Session, settings: Settings, job: AttemptColumns, earlier: S
     if job.app != ATLAS and job.app not in settings.app.instances:
         return None
     held = settings if job.app == ATLAS else settings.seen_by(job.app)
-    server = held.app.panda.server.removeprefix("https://").rstrip("/")
-    return panda_story.story(session, server, job.app_job_id, earlier)
+    return panda_story.story(session, _server(held), job.app_job_id, earlier)
+
+
+def read_unbound(session: Session, settings: Settings, name: str) -> PandaStory | None:
+    """A PanDA job by the engine's name of it; None: none is known."""
+    found = (panda_story.story(session, _server(held), name, ()) for held in settings.everybody())
+    return next(filter(None, found), None)
+
+
+def panda_names(session: Session, settings: Settings, one: str) -> list[tuple[str, str]]:
+    """Server and engine's name of the PanDA jobs that a PandaID, or PandaID.attemptNr, means."""
+    return panda_story.numbered(session, [_server(held) for held in settings.everybody()], one)
+
+
+def _server(settings: Settings) -> str:
+    return settings.app.panda.server.removeprefix("https://").rstrip("/")
 
 
 def _by_id(session: Session, wanted: Filter, limit: int) -> list[tuple[AttemptColumns, bool]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
+from act_core.cli.stories import meant
 from act_core.db import ces, explaining, ledger
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.bootstrap import tower_id
@@ -14,10 +15,12 @@ from act_core.db.models import Base, Ce, CeJob, CeJobEvent
 from act_core.db.policy_models import Orphan
 from act_core.db.session import Database
 from act_core.jobspec import JobSpec
+from act_core.monitor.explain import Answer
 from act_core.monitor.explain_ces import explain_ce
 from act_core.monitor.explain_jobs import explain_job
 from act_core.monitor.explain_over import explain_orphan
-from act_core.monitor.explain_read import read_ce, read_job
+from act_core.monitor.explain_panda import unbound
+from act_core.monitor.explain_read import read_ce, read_job, read_unbound
 from act_core.reasons import Reason, Topic
 from act_core.settings.model import ArcSettings, Settings, Site
 from act_core.settings.policy import Voms
@@ -81,14 +84,17 @@ class Tables:
         if subject in self.settings.arc.sites:
             answer = explain_ce(self.db.read(read_ce, self.settings, subject, KINDS, NOW), NOW)
         else:
-            case = self.db.read(read_job, self.settings, subject, KINDS, NOW)
-            left = self.db.read(explaining.orphan, [subject])
-            if case is None:
-                assert left is not None
-                answer = explain_orphan(left, self.settings.arc.reconcile, NOW)
-            else:
-                answer = explain_job(case, NOW)
+            answer = self._job(meant(self.db, self.settings, subject))
         return "".join(f"{line}\n" for line in answer.lines(NOW))
+
+    def _job(self, subject: str) -> Answer:
+        if case := self.db.read(read_job, self.settings, subject, KINDS, NOW):
+            return explain_job(case, NOW)
+        if story := self.db.read(read_unbound, self.settings, subject):
+            return unbound(subject, story, NOW)
+        left = self.db.read(explaining.orphan, [subject])
+        assert left is not None
+        return explain_orphan(left, self.settings.arc.reconcile, NOW)
 
 
 def sites() -> dict[str, Site]:

@@ -293,6 +293,6 @@ def test_who_is_unknown_is_told_where_to_look(act: Act) -> None:
     said = act("explain", "nosuch")
     assert (said.code, said.out) == (2, "")
     assert said.err == (
-        "no CE and no job 'nosuch': a job is known by its id, its submission key or its id on the CE "
+        "no CE and no job 'nosuch': a job is known by its id or PandaID, its submission key or its id on the CE "
         "(`act jobs list`); the CEs are here, there\n"
     )

@@ -74,12 +74,28 @@ def _closed(t: Tables) -> None:
     _panda(t, "closed", told="finished", told_at=before(minutes=50))
 
 
+def _taken(t: Tables) -> None:
+    _panda(t, "sent", heartbeat_due_at=NOW + timedelta(minutes=24))
+
+
+def _forgotten(t: Tables) -> None:
+    _panda(t, "forgotten", told="running", told_at=before(hours=2))
+
+
+def _refused(t: Tables) -> None:
+    words = "the queue TEST is a pull queue: its pilots fetch jobs themselves"
+    _panda(t, "closed", told="failed", told_at=before(minutes=50), error=words)
+
+
 SCENES: dict[str, Callable[[Tables], None]] = {
     "outputs-are-looked-for": _validated,
     "report-waits": _reported,
     "next-attempt-behind-its-fence": _fenced,
     "what-was-left": _cleared,
     "closed": _closed,
+    "no-attempt-yet": _taken,
+    "no-attempt-known": _forgotten,
+    "no-attempt-refused": _refused,
 }
 
 
@@ -91,6 +107,19 @@ def test_golden(situation: Tables, name: str) -> None:
 
 def test_every_golden_text_has_its_situation() -> None:
     assert sorted(path.stem for path in GOLDEN.glob("*.txt")) == sorted(SCENES)
+
+
+@pytest.mark.parametrize("asked", ["4711", "4711.1"])
+def test_a_pandaid_is_enough_and_means_the_newest_attempt(situation: Tables, asked: str) -> None:
+    _closed(situation)
+    assert situation.explained(asked) == (GOLDEN / "closed.txt").read_text()
+    _panda(situation, "sent", attempt_nr=2)
+    said = situation.explained(asked).splitlines()[0]
+    assert said == ("PanDA job 4711.2 of TEST: no attempt (sent)" if asked == "4711" else _first("closed"))
+
+
+def _first(name: str) -> str:
+    return (GOLDEN / f"{name}.txt").read_text().splitlines()[0]
 
 
 def test_a_job_of_another_application_has_no_panda_story(situation: Tables) -> None:
