@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from act_core.atlas.cric_endpoints import CeEndpoint, configured_endpoints, cric_endpoints
 from act_core.atlas.cric_entry import Entry
-from act_core.atlas.serving import MANAGER, STATUSES
+from act_core.atlas.serving import HANDED, MANAGER, STATUSES
 from act_core.errors import BadInput
 from act_core.settings.app_model import Cric, PandaSite
 from act_core.settings.model import Site
@@ -161,7 +161,7 @@ def _standing(queue: Queue, entry: Entry, cric: Cric, *, configured: bool) -> di
     """Whether jobs of it are taken from PanDA, or come from a Harvester, and why not."""
     unfit = _unfit(queue, entry, configured=configured)
     if entry.harvester is not None and entry.harvester in cric.handedby:
-        why = unfit or f"Harvester {_short(entry.harvester)} takes its jobs, and hands them over"
+        why = unfit or f"Harvester {_short(entry.harvester)} {HANDED}"
         return {"served": False, "handed": not unfit, "why": why}
     why = (not configured and _not_ours(entry, cric)) or unfit
     return {"served": not why, "why": why}

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 SHOWN = 3  # reasons in a sentence
 MANAGER = "pilot_manager is"  # how the reason begins where a queue is somebody else's
+HANDED = "takes its jobs, and hands them over"  # how it ends where a Harvester does
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,12 @@ def sentence(found: Served, pilotmanager: str) -> str | None:
         return (
             "no PanDA queue is served: none is known. CRIC has not been read yet (`act sweep refresh-queues`), or "
             "cric.server names no feed"
+        )
+    handed = sum(n for reason, n in found.reasons.items() if reason.endswith(HANDED))
+    if handed:
+        return (
+            f"no jobs are taken from PanDA: of {found.total} PanDA queues none is served, and a Harvester hands over "
+            f"the jobs of {handed} (`act queues list`)"
         )
     if all(reason.startswith(MANAGER) for reason in found.reasons):
         why = f"none of {found.total} has pilot_manager {pilotmanager}"

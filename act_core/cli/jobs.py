@@ -188,14 +188,16 @@ def _wish(ids: list[str], request: Request, of: str, json: bool, *, release: boo
         answers = dict(db.write(wishes.wish, of, jobs, request, at, force=force))
         if release:
             db.write(wishes.release, of, jobs, at)
-    missing = [one for one in ids if one not in named]
+        missing = [one for one in ids if one not in named]
+        others = db.read(listing.jobs, Filter(ids=tuple(missing)), len(missing)) if missing else []
     if json:
         print_json(answers | dict.fromkeys(missing, "unknown"))
     else:
         for one, answer in answers.items():
             out.print(f"{one}: {_said(answer)}")
     if missing:
-        raise BadInput(f"no open job of {of} with id {', '.join(missing)}")
+        elsewhere = "".join(f"; {row.app_job_id} is of {row.app}: --app {row.app}" for row in others)
+        raise BadInput(f"no open job of {of} with id {', '.join(missing)}{elsewhere}")
     if any(answer != request for answer in answers.values()):
         raise typer.Exit(1)
 

@@ -1,6 +1,7 @@
 """`act queues`: the PanDA queues, who serves them, and what could be taken."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,8 +13,9 @@ from act_core.atlas.cric_feed import last_good_copy, queues_of
 from act_core.atlas.instance import server_key
 from act_core.atlas.queues import served
 from act_core.atlas.serving import sentence
-from act_core.cli.context import database, settings
+from act_core.cli.context import database, now, settings
 from act_core.cli.out import fail, out, plain, print_json, table
+from act_core.cli.stories import at, brief
 from act_core.db.session import Database
 from act_core.errors import BadInput
 from act_core.settings import Settings
@@ -95,10 +97,17 @@ def show(name: Annotated[str, typer.Argument(help="the queue's name")], json: Js
 def _print(found: dict[str, Any]) -> None:
     for key, value in found.items():
         if value not in (None, "", []) and key != "example":
-            words = ", ".join(value) if isinstance(value, list) else str(value)
-            out.print(plain(f"{key:14} {words}"), markup=False, highlight=False)
+            out.print(plain(f"{key.replace('_', ' '):14} {_words(value)}"), markup=False, highlight=False)
     if found["example"]:
         print_json(found["example"])
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return str(brief(at(value), now()) if isinstance(value, datetime) else value)
 
 
 @app.command()

@@ -69,6 +69,7 @@ def _detached(held: Settings, port: int) -> None:
             if said and said["phase"] == "up":
                 where = f"Prefect UI: {said['prefect']}   (password: {password_file(held)})"
                 out.print(f"the tower is up; {where}", highlight=False, soft_wrap=True)
+                _print_observing(held.arc.tower.observe)
                 return
             if child.poll() is not None:
                 break
@@ -138,12 +139,16 @@ def _print(found: dict[str, Any]) -> None:
         dead = [name for name, alive in found["processes"].items() if not alive]
         trouble = f"   not running: {', '.join(dead)}" if dead else ""
         out.print(f"Prefect UI {found['prefect']}   password in {found['prefect_password']}{trouble}", soft_wrap=True)
-    if found["observing"]:
-        words = "OBSERVING: nothing is taken, sent, killed, reported or cleaned (docs/queues.md)"
-        out.print(words, style="bold yellow")
+    _print_observing(found["observing"])
     _print_troubles(found)
     print_ces(found["ces"])
     _print_rest(found)
+
+
+def _print_observing(observing: bool) -> None:
+    if observing:
+        words = "OBSERVING: nothing is taken, sent, killed, reported or cleaned (docs/queues.md)"
+        out.print(words, style="bold yellow")
 
 
 def _print_rest(found: dict[str, Any]) -> None:

@@ -48,7 +48,8 @@ class Case:
     @property
     def reason(self) -> str:
         """What was written when it came to this state."""
-        return next((one.reason for one in reversed(self.events) if one.to_state == self.job.state), "") or "…"
+        came = (one.reason for one in reversed(self.events) if one.from_state != one.to_state == self.job.state)
+        return next(came, "") or "…"
 
 
 def not_before(job: AttemptColumns, now: datetime) -> str:

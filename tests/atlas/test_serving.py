@@ -58,6 +58,14 @@ def test_a_queue_whose_jobs_a_harvester_hands_over_is_not_asked_for(site: PandaS
     assert (bad.served, bad.handed, bad.why) == (False, False, "no active CE")
 
 
+def test_a_tower_that_is_handed_all_of_its_jobs_is_told_apart() -> None:
+    said = sentence(Served(9, 0, {"Harvester 'X' takes its jobs, and hands them over": 2, "virtual": 7}), "aCT")
+    assert said == (
+        "no jobs are taken from PanDA: of 9 PanDA queues none is served, and a Harvester hands over the jobs of 2 "
+        "(`act queues list`)"
+    )
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [

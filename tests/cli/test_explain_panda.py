@@ -9,7 +9,7 @@ import pytest
 
 from act_core.db import ledger
 from act_core.db.ledger import Line
-from act_core.db.models import CeJob
+from act_core.db.models import CeJob, CeJobEvent
 from act_core.db.panda_models import PandaRow
 from act_core.reasons import Reason, Topic
 from tests.cli.situations import NOW, ON, Tables, before
@@ -116,6 +116,15 @@ def test_a_pandaid_is_enough_and_means_the_newest_attempt(situation: Tables, ask
     _panda(situation, "sent", attempt_nr=2)
     said = situation.explained(asked).splitlines()[0]
     assert said == ("PanDA job 4711.2 of TEST: no attempt (sent)" if asked == "4711" else _first("closed"))
+
+
+def test_what_a_job_was_cancelled_for_is_told_and_not_what_was_cleaned_later(situation: Tables) -> None:
+    situation.job(JOB, app="atlas", **ON, state="cancelled", ce_clean_at=before(minutes=50))
+    for since, reason in (("cancelling", "PanDA wants it dead"), ("cancelled", "cleaned on the CE")):
+        situation.add(
+            CeJobEvent, job_id=1, attempt=1, at=NOW, from_state=since, to_state="cancelled", reason=reason, actor="x"
+        )
+    assert "It was cancelled: PanDA wants it dead" in situation.explained(JOB)
 
 
 def _first(name: str) -> str:

@@ -26,6 +26,12 @@ def _states(act: Act) -> dict[str, str]:
     return {row["id"]: row["state"] for row in act("jobs", "list", "--json").json}
 
 
+def test_a_wish_for_a_job_of_another_application_names_it(act: Act, files: list[Path]) -> None:
+    job = act("jobs", "add", files[0]).out.strip()
+    said = act("jobs", "cancel", job, "--app", "atlas")
+    assert (said.code, said.err) == (2, f"no open job of atlas with id {job}; {job} is of manual: --app manual\n")
+
+
 def test_from_bootstrap_to_clean(bare: Act, until_idle: Act, files: list[Path]) -> None:
     act = bare
     made = act("bootstrap")

@@ -81,6 +81,7 @@ def test_one_is_shown(atlas: Act) -> None:
     assert (said["mode"], said["label"], said["ces"]) == ("native", "unified", ["arc01.test.example/atlas"])
     assert (said["means"].startswith("PanDA assigns nothing new"), said["example"]) == (True, None)
     assert "sites TEST-SITE, TEST-T2" in atlas("queues", "show", "A").lines
+    assert "served yes" in atlas("queues", "show", "A").lines
     missing = atlas("queues", "show", "nope")
     assert (missing.code, "act queues list --all" in missing.err) == (2, True)
 
