@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from act_core.apps import applications
+from act_core.atlas.books import NAME as ATLAS
 from act_core.ce.registry import open_ce
 from act_core.cli.context import now
 from act_core.cli.out import fail, out, plain, print_json, table, warn
 from act_core.errors import ConfigError
 from act_core.settings import BadSettings, Loaded, Settings, load_settings
+from act_core.settings.complaints import nearest
 from act_core.settings.explain import explain, in_words
 
 app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
@@ -33,7 +35,7 @@ def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = 
             print_json({"good": False, "problems": problems})
         fail(str(err), 2)
     settings = loaded.settings
-    warnings = [*loaded.warnings, *_absent(settings)]
+    warnings = [*loaded.warnings, *_absent(settings), *_of_panda(settings)]
     for warning in warnings:
         warn(warning)
     if json:
@@ -44,8 +46,9 @@ def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = 
     if not loaded.files:
         out.print("no file: the defaults hold")
     out.print(
-        f"good: {len(settings.arc.sites)} CEs, {len(settings.app.panda.sites)} PanDA queues, "
-        f"applications {', '.join(settings.app.modules.app) or 'none'}, state tables in {settings.arc.db.type}",
+        f"good: {len(settings.arc.sites)} CEs, {len(_queues(settings))} PanDA queues, "
+        f"applications {', '.join((*settings.app.modules.app, *settings.app.instances)) or 'none'}, "
+        f"state tables in {settings.arc.db.type}",
         markup=False,
     )
 
@@ -111,12 +114,32 @@ def _absent(settings: Settings) -> Iterator[str]:
         yield f"{settings.where('voms.cacertdir')}: voms.cacertdir: there is no directory {voms.cacertdir}"
 
 
+def _of_panda(settings: Settings) -> Iterator[str]:
+    """What each instance of the ATLAS application does not find, and CEs of queues that may be misspelt."""
+    for seen in settings.everybody() if ATLAS in settings.app.modules.app else ():
+        panda = seen.app.panda
+        for key, file in (("panda.proxy", panda.proxy), ("panda.tokenfile", panda.tokenfile)):
+            if file and not file.is_file():
+                yield f"{seen.where(key)}: {key}: there is no file {file}"
+        for queue, site in panda.sites.items():
+            key = f"panda.sites.{queue}.endpoints"
+            for word in site.endpoints:
+                if word not in settings.arc.sites and not {".", ":"} & set(word):
+                    near = nearest(word, settings.arc.sites)
+                    yield f"{seen.where(key)}: {key}: {word} is none of sites, so the host of an ARC CE{near}"
+
+
+def _queues(settings: Settings) -> list[str]:
+    return sorted(name for seen in settings.everybody() for name in seen.app.panda.sites)
+
+
 def _gist(loaded: Loaded) -> dict[str, Any]:
     settings = loaded.settings
     return {
         "ces": sorted(settings.arc.sites),
-        "queues": sorted(settings.app.panda.sites),
+        "queues": _queues(settings),
         "apps": settings.app.modules.app,
+        "instances": sorted(settings.app.instances),
         "database": settings.arc.db.type,
         "state_dir": settings.state_dir,
     }

@@ -15,6 +15,7 @@ from act_core.settings.section import Section
 
 NAMES = {"arc": "aCTConfigARC.yaml", "app": "aCTConfigAPP.yaml"}
 MODELS: Mapping[str, type[Section]] = {"arc": ArcSettings, "app": AppSettings}
+_NAME = "[key]"  # how pydantic says that the key itself is refused, and not what stands there
 _SECTIONS = {"model_type", "model_attributes_type", "dict_type", "mapping_type"}
 _WORDS = (
     (r"^Value error, ", ""),
@@ -23,6 +24,7 @@ _WORDS = (
     (r"^a (integer)", r"an \1"),
     (r"^a boolean is wanted", "true or false is wanted"),
     (r"^String should have (.*)", r"wanted: \1"),
+    (r"^Its name should match pattern (.*)", r"a name that matches \1 is wanted"),
     (r"^String should match pattern (.*)", r"a text that matches \1 is wanted"),
     (r"^Input is not a valid (\w+).*", r"a \1 is wanted"),
     (r"^Field required$", "it is missing"),
@@ -36,6 +38,8 @@ def complaints(kind: str, err: ValidationError, lines: Mapping[str, str]) -> lis
 
 def _complaint(kind: str, one: ErrorDetails, lines: Mapping[str, str]) -> str:
     keys = [str(part) for part in one["loc"]]
+    if keys[-1:] == [_NAME]:
+        keys, one = keys[:-1], {**one, "msg": one["msg"].replace("String", "Its name", 1)}
     dotted = ".".join(keys)
     above = (".".join(keys[:n]) for n in range(len(keys), 0, -1))
     where = next((lines[key] for key in above if key in lines), NAMES[kind])

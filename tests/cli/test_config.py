@@ -58,6 +58,24 @@ def test_check_says_what_it_read_and_warns_on_stderr(good: Path) -> None:
     assert result.stderr.startswith(f"warning: {good}:2: sites.ce1.submitters has no effect")
 
 
+def test_check_looks_at_each_instance(tmp_path: Path, good: Path) -> None:
+    file = tmp_path / "app.yaml"
+    file.write_text(
+        "modules: {app: [atlas]}\n"
+        "panda: {sites: {Q: {endpoints: [ce1, ce.example.org, 'ce:443', ce11]}}}\n"
+        "instances:\n  doma:\n    panda:\n      server: https://doma.example.org\n"
+        f"      proxy: {tmp_path}/none\n      sites: {{D: {{endpoints: [arc6]}}}}\n"
+    )
+    result = act_config("check", "--arc-file", good, "--app-file", file)
+    assert "good: 1 CEs, 2 PanDA queues, applications atlas, doma, " in result.stdout
+    assert result.stderr.splitlines()[1:] == [
+        f"warning: {file}:2: panda.sites.Q.endpoints: ce11 is none of sites, so the host of an ARC CE; "
+        "did you mean ce1?",
+        f"warning: {file}:7: panda.proxy: there is no file {tmp_path}/none",
+        f"warning: {file}:8: panda.sites.D.endpoints: arc6 is none of sites, so the host of an ARC CE",
+    ]
+
+
 def test_check_of_a_bad_file_ends_with_2_and_every_problem(bad: Path) -> None:
     result = act_config("check", "--arc-file", bad)
     assert result.exit_code == 2

@@ -147,10 +147,11 @@ def test_a_bare_on_or_off_is_the_word_and_no_truth_value(tmp_path: Path) -> None
 def test_below_the_name_of_an_instance_keys_are_known_and_empty_sections_hold_nothing(tmp_path: Path) -> None:
     server = "instances:\n  doma:\n    panda: {server: https://doma.example.org}\n"
     assert load(tmp_path, "", server + "    cric:\n").settings.app.instances["doma"].cric.model_fields_set == set()
-    told = problems(tmp_path, "", server + "    crik: {}\n    joblog: {urlprefx: x}\n")
+    told = problems(tmp_path, "", server + "    crik: {}\n    joblog: {urlprefx: x}\n  Far: {}\n")
     assert sorted(told) == [
         "app.yaml:4: unknown key instances.doma.crik; did you mean cric?",
         "app.yaml:5: unknown key instances.doma.joblog.urlprefx; did you mean urlprefix?",
+        "app.yaml:6: instances.Far: a name that matches '^[a-z][a-z0-9_]{0,15}$' is wanted",
     ]
 
 
