@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas import books, handed
 from act_core.atlas.books import HARVESTER, Booked, Change, app_of
-from act_core.atlas.final import KILLED
+from act_core.atlas.final import KILLED, for_the_books
 from act_core.atlas.handed import Link
 from act_core.atlas.instance import server_of
 from act_core.atlas.panda_legacy_dialect import report as legacy_names
@@ -100,7 +100,8 @@ def after_delivery(row: Booked, told: str, trouble: OSError | None, now: datetim
         pause = min(FIRST_PAUSE * int(2 ** min(row.refused, 10)), LONGEST_PAUSE)
         words = f"the report cannot be handed back: {trouble}"
         return Change(None, {"refused": row.refused + 1, "heartbeat_due_at": now + pause, "error": words})
-    columns = {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0}
+    columns = for_the_books(json.loads(row.report or "{}") | {"job_status": told}, over_before=False)
+    columns |= {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0}
     return Change(PandaState.CLOSED, columns | ({"error": None} if told == "finished" else {}))
 
 

@@ -9,6 +9,8 @@ from act_core.monitor.sentences import told
 from act_core.monitor.times import moment, span
 from act_core.states import PandaState
 
+HARVESTER = "harvester"  # the reporter of a job that a Harvester handed over
+
 
 def panda(case: Case, draft: Draft, now: datetime) -> None:
     """Nothing of jobs that are not PanDA's."""
@@ -55,12 +57,15 @@ def _stands(story: PandaStory, draft: Draft, now: datetime) -> None:
         case PandaState.TOREPORT:
             _reported(story, draft, now)
         case PandaState.TOKILL:
-            draft.say(why=f"PanDA wants it dead since {moment(story.state_since, now)}: {story.error or 'no reason'}.")
+            since = moment(story.state_since, now)
+            draft.say(why=f"{_who(story, begins=True)} wants it dead since {since}: {story.error or 'no reason'}.")
         case PandaState.AWAITING:
             asked = moment(story.check_due_at, now)
             draft.say(next=f"PanDA is asked at {asked} whether its pilot has told the end.")
         case PandaState.CLOSED:
-            draft.say(why=f"PanDA has its end: {story.told or '…'}, told at {moment(story.told_at, now)}.")
+            draft.say(
+                why=f"{_who(story, begins=True)} has its end: {story.told or '…'}, told at {moment(story.told_at, now)}."
+            )
         case _:
             _goes_on(story, draft, now)
 
@@ -79,20 +84,30 @@ def _validated(case: Case, story: PandaStory, draft: Draft, now: datetime) -> No
 
 
 def _reported(story: PandaStory, draft: Draft, now: datetime) -> None:
-    draft.say(why=f"Its final report waits for PanDA since {moment(story.state_since, now)}.")
+    draft.say(why=f"Its final report waits for {_who(story)} since {moment(story.state_since, now)}.")
     if story.error:
         draft.say(why=f"Of it is known: {story.error}")
     if story.sent_at:
         draft.say(why=f"It was first sent at {moment(story.sent_at, now)}, and is the same in each further try.")
     if story.refused:
-        draft.say(why=f"PanDA has not taken it {story.refused} times in a row.")
-    draft.say(next=f"It is sent at {moment(story.heartbeat_due_at, now)}, and so on until PanDA has it.")
+        draft.say(why=f"{_who(story, begins=True)} has not taken it {story.refused} times in a row.")
+    draft.say(next=f"It is sent at {moment(story.heartbeat_due_at, now)}, and so on until {_who(story)} has it.")
     draft.say(do="`act sweep heartbeat` sends what is due at once.")
 
 
+def _who(story: PandaStory, *, begins: bool = False) -> str:
+    """Who hears of it from the tower."""
+    if story.reporter != HARVESTER:
+        return "PanDA"
+    return "Its Harvester" if begins else "its Harvester"
+
+
 def _goes_on(story: PandaStory, draft: Draft, now: datetime) -> None:
-    when = f" at {moment(story.told_at, now)}" if story.told_at else ""
-    draft.say(why=f"PanDA was told {story.told or 'nothing yet'}{when}.")
+    if story.reporter == HARVESTER:
+        draft.say(why="A Harvester handed it over, and alone speaks to PanDA of it (docs/harvester.md).")
+    else:
+        when = f" at {moment(story.told_at, now)}" if story.told_at else ""
+        draft.say(why=f"PanDA was told {story.told or 'nothing yet'}{when}.")
     if story.error:
         draft.say(why=f"Of it is known: {story.error}")
     if story.heartbeat_due_at:

@@ -241,6 +241,21 @@ def test_a_report_is_handed_back_until_it_is_there(trouble: OSError | None, to: 
     assert due == (None if to else NOW + timedelta(seconds=40))
 
 
+@pytest.mark.parametrize(
+    ("told", "report", "ended_as", "cause"),
+    [
+        ("finished", {"job_status": "finished"}, "finished", None),
+        ("finished", {"job_status": "failed"}, "finished", None),
+        ("failed", {"job_status": "failed", "pilot_error_code": 1137}, "failed", "pilot 1137"),
+        ("cancelled", {"job_status": "failed", "pilot_error_code": 1144}, "killed", "pilot 1144"),
+    ],
+)
+def test_the_books_know_how_a_worker_ended(told: str, report: dict[str, Any], ended_as: str, cause: str | None) -> None:
+    row = replace(BOOKED, state=PandaState.TOREPORT, reporter=HARVESTER, report=json.dumps(report))
+    columns = after_delivery(row, told, None, NOW).columns
+    assert (columns["ended_as"], columns["cause"]) == (ended_as, cause)
+
+
 @pytest.mark.parametrize("make", [lambda place: None, lambda place: place.write_text("a file")], ids=["gone", "a file"])
 async def test_an_access_point_in_trouble(handed_queue: House, tmp_path: Path, make: Callable[[Path], object]) -> None:
     place = tmp_path / "17"

@@ -109,6 +109,16 @@ def test_every_golden_text_has_its_situation() -> None:
     assert sorted(path.stem for path in GOLDEN.glob("*.txt")) == sorted(SCENES)
 
 
+def test_of_a_job_that_a_harvester_handed_over_panda_hears_nothing(situation: Tables) -> None:
+    situation.job(JOB, app="atlas", **ON, state="done")
+    _panda(situation, "closed", reporter="harvester", told="finished", told_at=before(minutes=50))
+    assert "Its Harvester has its end: finished, told at 11:10:00Z" in situation.explained(JOB)
+    situation.put(PandaRow, PandaRow.panda_id == 4711, state="running")
+    said = situation.explained(JOB)
+    assert "A Harvester handed it over, and alone speaks to PanDA of it" in said
+    assert "PanDA was told" not in said
+
+
 @pytest.mark.parametrize("asked", ["4711", "4711.1"])
 def test_a_pandaid_is_enough_and_means_the_newest_attempt(situation: Tables, asked: str) -> None:
     _closed(situation)
