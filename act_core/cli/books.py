@@ -11,7 +11,7 @@ import typer
 from act_core.atlas import closed_days, closing
 from act_core.atlas.accounts import DAY, DELIVERED, Account, Books, Finding, Spent, total
 from act_core.cli.context import database, now, settings
-from act_core.cli.out import fail, out, plain, print_json, table
+from act_core.cli.out import fail, out, plain, print_json, table, warn
 from act_core.cli.stories import at
 from act_core.db.session import Database
 from act_core.errors import BadInput
@@ -48,6 +48,8 @@ def books(
     with database(held) as db:
         found = [db.read(closing.books_of, owner, one, moment, held.app.books) for one in days for owner in owners]
     shown = [_only(one, queue) for one in found] if queue else found
+    if queue and not any(one.accounts for one in shown):
+        warn(f"nothing of a queue {queue!r} is in these books; `act queues list --all` lists the queues")
     if json:
         print_json({"good": all(one.good for one in shown), "days": [as_json(one) for one in shown]})
     else:

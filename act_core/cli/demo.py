@@ -38,6 +38,7 @@ SHOWN = (
     CeState.DONE,
 )
 FILES = 2  # of each job on storage: an output and the log
+NEXT = "  next: `act demo --keep` leaves tower, grid and UI up; docs/running.md tells how to run a tower of your own"
 UP_S, DOWN_S, LOOK_S, PRINT_EVERY_S = 120.0, 30.0, 0.5, 10.0
 
 
@@ -80,7 +81,9 @@ class Verdict:
 
 def demo(
     jobs: Annotated[int, typer.Option(min=1, max=100_000, help="how many PanDA has for us")] = 200,
-    keep: Annotated[bool, typer.Option("--keep", help="leave the tower and the grid up until Ctrl-C")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="leave the tower and the grid up until Ctrl-C; not with --json")
+    ] = False,
     directory: Annotated[
         Path | None, typer.Option(help="where all of it lies; made new. Default: a temporary one")
     ] = None,
@@ -137,9 +140,10 @@ def _play(root: Path, plan: Plan, jobs: int, keep: bool, port: int, timeout: flo
             _watch(scene, verdict, tower, timeout)
             verdict.stored = scene.stored()
             _report(verdict)
-            err.print(f"  Prefect UI: {address} (up while the demo is)" if address else "  Prefect told no address")
             if keep and not json:
                 _stay(scene, address)
+            else:
+                err.print(NEXT)
         finally:
             _stop_tower(tower, environment)
     return verdict
@@ -269,9 +273,6 @@ def _report(verdict: Verdict) -> None:
     for word, n in verdict.books.items():
         if word != "finished" and n:
             err.print(f"  PanDA says {word}: {n}")
-    err.print(
-        "  next: `act demo --keep` leaves tower, grid and UI up; docs/running.md tells how to run a tower of your own"
-    )
 
 
 def _stay(scene: Scene, address: str) -> None:

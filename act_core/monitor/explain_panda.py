@@ -63,9 +63,8 @@ def _stands(story: PandaStory, draft: Draft, now: datetime) -> None:
             asked = moment(story.check_due_at, now)
             draft.say(next=f"PanDA is asked at {asked} whether its pilot has told the end.")
         case PandaState.CLOSED:
-            draft.say(
-                why=f"{_who(story, begins=True)} has its end: {story.told or '…'}, told at {moment(story.told_at, now)}."
-            )
+            when = moment(story.told_at, now)
+            draft.say(why=f"{_who(story, begins=True)} has its end: {story.told or '…'}, told at {when}.")
         case _:
             _goes_on(story, draft, now)
 

@@ -51,6 +51,12 @@ def test_a_program_gets_all_of_it(act: Act, ledger: Ledger) -> None:
     assert hours == {"queue": "A", "ce": "ce1", "cause": "delivered", "attempts": 1, "core_hours": 8.0}
 
 
+def test_a_queue_that_is_in_no_book_is_named(act: Act, ledger: Ledger) -> None:
+    said = act("books", "--day", "yesterday", "--queue", "nope")
+    assert (said.code, "nothing of a queue 'nope' is in these books" in said.err) == (0, True)
+    assert act("books", "--day", "yesterday", "--queue", "A").err == ""
+
+
 def test_several_days_are_a_line_each(act: Act, ledger: Ledger) -> None:
     said = act("books", "--from", DAY)
     assert said.code == 0
