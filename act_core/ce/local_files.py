@@ -57,8 +57,8 @@ def rendered(spec: JobSpec, place: Place, home: Path) -> dict[str, Any]:
         executable = f"./{executable}" if "/" not in executable else executable
     own = {"HOME": str(home), "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     proxy = str(place.proxy) if place.proxy else None
-    if proxy:
-        own["X509_USER_PROXY"] = proxy
+    ca_dir = str(place.ca_dir) if place.ca_dir.is_dir() else None
+    own |= {name: path for name, path in (("X509_USER_PROXY", proxy), ("X509_CERT_DIR", ca_dir)) if path}
     return {
         "argv": [executable, *spec.arguments],
         "environment": own | dict(spec.environment),
@@ -79,7 +79,7 @@ def rendered(spec: JobSpec, place: Place, home: Path) -> dict[str, Any]:
         "cores": spec.cores,
         "priority": spec.priority,
         "reruns": spec.reruns,
-        "ca_dir": str(place.ca_dir) if place.ca_dir.is_dir() else None,
+        "ca_dir": ca_dir,
         "proxy": proxy,
         "from": "stage-in",
     }

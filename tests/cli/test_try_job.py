@@ -116,9 +116,11 @@ def test_a_bad_one_says_what_panda_would_be_told(act: Act, book: Booking, order:
 
 
 def test_a_true_pilot_is_run_with_its_reports_off_and_in_a_directory_that_stays(
-    act: Act, book: Booking, place: Path
+    act: Act, book: Booking, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = book(table=PandaArchive, queue="TRUE")
+    (place / "authorities").mkdir()
+    monkeypatch.setenv("ACT_VOMS__CACERTDIR", str(place / "authorities"))
     said = act("jobs", "try", NUMBER, "--directory", place / "kept", "--json")
     assert said.code == 0
     assert (said.json["exit_code"], said.json["report"]["job_status"]) == (0, "finished")
@@ -127,6 +129,7 @@ def test_a_true_pilot_is_run_with_its_reports_off_and_in_a_directory_that_stays(
     assert (place / "kept" / "ce" / "try" / "session" / output).stat().st_size == said.json["outputs"][0]["size"]
     told = json.loads((place / "kept" / "ce" / "try" / "job.json").read_text())
     assert told["environment"]["X509_USER_PROXY"] == os.devnull
+    assert told["environment"]["X509_CERT_DIR"] == str(place / "authorities")
     assert "https://127.0.0.1" in told["argv"]
 
 
