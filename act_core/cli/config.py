@@ -117,16 +117,16 @@ def _absent(settings: Settings) -> Iterator[str]:
 def _of_panda(settings: Settings) -> Iterator[str]:
     """What each instance of the ATLAS application does not find, and CEs of queues that may be misspelt."""
     for seen in settings.everybody() if ATLAS in settings.app.modules.app else ():
-        panda = seen.app.panda
+        panda, whose = seen.app.panda, f"instances.{seen.instance}." if seen.instance else ""
         for key, file in (("panda.proxy", panda.proxy), ("panda.tokenfile", panda.tokenfile)):
             if file and not file.is_file():
-                yield f"{seen.where(key)}: {key}: there is no file {file}"
+                yield f"{seen.where(key)}: {whose}{key}: there is no file {file}"
         for queue, site in panda.sites.items():
             key = f"panda.sites.{queue}.endpoints"
             for word in site.endpoints:
                 if word not in settings.arc.sites and not {".", ":"} & set(word):
                     near = nearest(word, settings.arc.sites)
-                    yield f"{seen.where(key)}: {key}: {word} is none of sites, so the host of an ARC CE{near}"
+                    yield f"{seen.where(key)}: {whose}{key}: {word} is none of sites, so the host of an ARC CE{near}"
 
 
 def _queues(settings: Settings) -> list[str]:

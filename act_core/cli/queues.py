@@ -22,6 +22,7 @@ from act_core.settings import Settings
 
 app = typer.Typer(help="List and show PanDA queues.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
+COLUMNS = ("queue", "status", "type", "jobs", "waiting", "room", "asks", "CEs", "not served because")
 NOT_SHOWN = 60  # characters of a reason in a table
 
 
@@ -63,16 +64,16 @@ def list_(
         print_json(shown)
         return
     if shown:
-        columns = ("queue", "status", "type", "jobs", "waiting", "room", "asks", "CEs", "not served because")
-        table(columns, [_line(row) for row in shown])
+        server = ("server",) if held.app.instances else ()
+        table((*COLUMNS[:1], *server, *COLUMNS[1:]), [_line(row, server) for row in shown])
     if told:
         out.print(told["says"], markup=False, highlight=False)
 
 
-def _line(row: dict[str, Any]) -> list[str]:
+def _line(row: dict[str, Any], server: Sequence[str]) -> list[str]:
     numbers = [str(row[key]) for key in ("present", "waiting", "room", "asks")]
     why = row["why"][:NOT_SHOWN] or (f"trouble: {row['trouble'][:NOT_SHOWN]}" if row["trouble"] else "")
-    return [row["name"], row["status"], row["type"], *numbers, str(len(row["ces"])), why]
+    return [row["name"], *(row[key] for key in server), row["status"], row["type"], *numbers, str(len(row["ces"])), why]
 
 
 @app.command()

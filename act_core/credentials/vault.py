@@ -14,6 +14,7 @@ from act_core.errors import ConfigError, CredentialError
 from act_core.settings.model import Settings
 
 NEW_KEY = "act credentials rotate-key"
+_REPLACE = f"copy it from the machine of this tower that has it, or move it away and make one: `{NEW_KEY}`"
 _COPY = f"copy it from the machine of this tower that has it, or make one: `{NEW_KEY}`"
 
 
@@ -115,9 +116,9 @@ def _lines(path: Path) -> list[bytes]:
         for line in lines:
             Fernet(line)
     except ValueError:
-        raise CredentialError(f"{path}: a line of it is no key for the secrets of jobs: {_COPY}") from None
+        raise CredentialError(f"{path}: a line of it is no key for the secrets of jobs: {_REPLACE}") from None
     if not lines:
-        raise CredentialError(f"{path}: there is no key in it: {_COPY}")
+        raise CredentialError(f"{path}: there is no key in it: {_REPLACE}")
     return lines
 
 

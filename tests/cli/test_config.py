@@ -71,8 +71,8 @@ def test_check_looks_at_each_instance(tmp_path: Path, good: Path) -> None:
     assert result.stderr.splitlines()[1:] == [
         f"warning: {file}:2: panda.sites.Q.endpoints: ce11 is none of sites, so the host of an ARC CE; "
         "did you mean ce1?",
-        f"warning: {file}:7: panda.proxy: there is no file {tmp_path}/none",
-        f"warning: {file}:8: panda.sites.D.endpoints: arc6 is none of sites, so the host of an ARC CE",
+        f"warning: {file}:7: instances.doma.panda.proxy: there is no file {tmp_path}/none",
+        f"warning: {file}:8: instances.doma.panda.sites.D.endpoints: arc6 is none of sites, so the host of an ARC CE",
     ]
 
 

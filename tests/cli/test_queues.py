@@ -75,6 +75,16 @@ def test_what_could_be_taken_is_listed(atlas: Act) -> None:
     assert any(line.startswith("C online unified") and "harvester is 'another'" in line for line in shown.lines)
 
 
+def test_of_several_servers_each_queue_names_its_own(atlas: Act, place: Path) -> None:
+    read(queue("A"))
+    assert atlas("queues", "list").lines[0].startswith("queue status ")
+    config = place / "aCTConfigAPP.yaml"
+    config.write_text(config.read_text() + "instances: {doma: {panda: {server: 'https://doma.example.org'}}}\n")
+    said = atlas("queues", "list").lines
+    assert said[0].startswith("queue server status ")
+    assert said[1].startswith("A pandaserver.cern.ch:25443 online ")
+
+
 def test_one_is_shown(atlas: Act) -> None:
     read(queue("A", status="brokeroff"))
     (said,) = atlas("queues", "show", "A", "--json").json
