@@ -34,6 +34,16 @@ def settings() -> Settings:
     return loaded.settings
 
 
+def text_of(file: Path) -> str:
+    """What stands in a file that the command names. Raises BadInput."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as err:
+        raise BadInput(f"{file}: {err.strerror}") from err
+    except UnicodeDecodeError as err:
+        raise BadInput(f"{file}: not UTF-8, at byte {err.start}") from err
+
+
 def state_dir() -> Path:
     """The state directory alone, whatever the files say. It is there, or ConfigError."""
     found = state_directory(os.environ)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from act_core.atlas.harvester import HarvesterDoor, read_specs
-from act_core.cli.context import settings
+from act_core.cli.context import settings, text_of
 from act_core.cli.out import print_json
 from act_core.cli.sweep import observing_too
 from act_core.errors import BadInput
@@ -34,11 +34,7 @@ def submit(
     file: Annotated[Path, typer.Argument(help="a JSON list of workers; - is stdin")], instance: Instance = None
 ) -> None:
     """Hand workers over. Exit 1: some were refused, and the answer says why."""
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise BadInput(f"{file}: {err}") from err
-    specs = read_specs(text)
+    specs = read_specs(sys.stdin.read() if str(file) == "-" else text_of(file))
     with _door(instance) as door:
         answers = door.submit(specs)
     print_json([asdict(one) for one in answers])

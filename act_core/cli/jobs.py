@@ -9,7 +9,7 @@ import typer
 from act_core.ce.arc_adl import activity
 from act_core.ce.descriptions import read_descriptions
 from act_core.ce.xrsl_writer import written
-from act_core.cli.context import check_known, database, now, settings
+from act_core.cli.context import check_known, database, now, settings, text_of
 from act_core.cli.out import err, out, plain, print_json, table
 from act_core.cli.stories import brief, meant, story, summary
 from act_core.cli.try_job import try_
@@ -51,11 +51,7 @@ def _candidates(held: Settings, db: Database, ces: list[str]) -> frozenset[str]:
 
 
 def _described(file: Path) -> list[JobSpec]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise BadInput(f"{file}: {err}") from err
-    return read_descriptions(text, file)
+    return read_descriptions(text_of(file), file)
 
 
 @app.command()

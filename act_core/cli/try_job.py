@@ -18,7 +18,7 @@ from act_core.atlas.sealing import opened
 from act_core.atlas.translate import TranslateSettings
 from act_core.atlas.tryout import Kept, Made, Tried
 from act_core.atlas.wire import PandaJob
-from act_core.cli.context import database, now, settings
+from act_core.cli.context import database, now, settings, text_of
 from act_core.cli.out import err, out, plain, print_json, table
 from act_core.credentials.vault import Vault, key_file
 from act_core.db.session import Database
@@ -94,8 +94,8 @@ def _job(
 def _read(file: Path, panda_id: int) -> str:
     """One job, or one of a list, or `{"<PandaID>": {…}}`. Raises BadInput."""
     try:
-        held = js.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as err:
+        held = js.loads(text_of(file))
+    except (ValueError, RecursionError) as err:
         raise BadInput(f"{file}: {err}") from err
     jobs = held if isinstance(held, list) else [held, *held.values()] if isinstance(held, dict) else []
     for job in jobs:

@@ -111,7 +111,7 @@ def test_a_sweep_that_is_given_up_says_so(act: Act, until_idle: Act, place: Path
     [
         pytest.param("jobs show nosuch", 2, "no job with id nosuch", id="show an unknown job"),
         pytest.param("jobs cancel nosuch", 2, "no open job of manual with id nosuch", id="cancel an unknown job"),
-        pytest.param("jobs add no.yaml", 2, "no.yaml: [Errno 2] No such file", id="add a file that is not there"),
+        pytest.param("jobs add no.yaml", 2, "no.yaml: No such file", id="add a file that is not there"),
         pytest.param("jobs add aCTConfigARC.yaml", 2, "aCTConfigARC.yaml: ", id="add what is no job"),
         pytest.param("ces show nosuch", 2, "no CE 'nosuch'; there are here, there", id="show an unknown CE"),
         pytest.param("sweep nosuch", 2, "no stage 'nosuch'; there are all, ", id="sweep an unknown stage"),
