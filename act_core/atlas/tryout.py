@@ -20,7 +20,7 @@ from act_core.atlas.modes import Mode, mode_of
 from act_core.atlas.reports import Update
 from act_core.atlas.translate import HEARTBEAT, OUTPUT_LIST, TranslateSettings, pilot_text, translate
 from act_core.atlas.wire import PandaJob
-from act_core.ce.base import ComputingElement, Facts, Refused, RemoteId, Seen, SubmissionKey
+from act_core.ce.base import Accepted, ComputingElement, Facts, Refused, RemoteId, Seen, SubmissionKey
 from act_core.ce.registry import open_ce
 from act_core.db.panda_models import PandaArchive, PandaRow
 from act_core.engine.submit import to_upload
@@ -107,9 +107,8 @@ async def run(
     job = RemoteId(CE)
     session = directory / "ce" / job / "session"
     try:
-        await _begin(ce, spec)
         with _follow(session / (spec.stdout or HEARTBEAT), show) as more:
-            seen = await _watch(ce, job, more)
+            seen = await _watch(ce, job, spec, more)
         return seen, (await ce.details([job]))[job], session
     finally:
         await ce.close()
@@ -124,13 +123,14 @@ async def _begin(ce: ComputingElement, spec: JobSpec) -> None:
         raise BadInput(f"the job cannot be started: {sent.why if isinstance(sent, Refused) else sent}")
 
 
-async def _watch(ce: ComputingElement, job: RemoteId, more: Callable[[], None]) -> Seen:
-    """Until it is over; killed if nobody wants to know any more."""
+async def _watch(ce: ComputingElement, job: RemoteId, spec: JobSpec, more: Callable[[], None]) -> Seen:
+    """From its beginning until it is over; killed if nobody wants to know any more, however early that is."""
     try:
+        await _begin(ce, spec)
         return await _end(ce, job, more)
     except asyncio.CancelledError:
-        await ce.cancel([job])
-        await _end(ce, job, more)
+        if isinstance((await ce.cancel([job])).get(job), Accepted):
+            await _end(ce, job, more)
         raise
 
 

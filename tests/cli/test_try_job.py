@@ -1,5 +1,6 @@
 """`act jobs try`: the payload of a PanDA job in the terminal, and nobody is told."""
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Insert, insert, select
 from sqlalchemy.orm import Session
 
+from act_core.atlas import tryout
 from act_core.atlas.cric import Queue
 from act_core.atlas.cric_endpoints import CeEndpoint
 from act_core.credentials.private import write_private
@@ -23,6 +25,7 @@ from act_core.credentials.vault import Vault
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaArchive, PandaQueue, PandaRow
 from act_core.db.session import Database
+from act_core.jobspec import JobSpec
 from act_core.settings.model import Settings
 from act_core.simulators.panda_jobs import JobOrder, expected_outputs, render
 from act_core.simulators.pilot_file import wrapper
@@ -181,4 +184,19 @@ def test_ctrl_c_ends_the_payload(book: Booking, place: Path) -> None:
             time.sleep(0.02)
         tried.send_signal(signal.SIGINT)
         assert tried.wait(20) == 130
+    assert json.loads((job / "ended.json").read_text())["killed"]
+
+
+async def test_who_ends_it_as_it_begins_ends_the_payload(place: Path) -> None:
+    spec = JobSpec(name="long", executable="/bin/sleep", arguments=("300",))
+    trial = asyncio.ensure_future(
+        tryout.run(Settings(state_dir=place / "state"), spec, place, lambda: NOW, lambda _: None)
+    )
+    job = place / "ce" / "try"
+    async with asyncio.timeout(20):
+        while not (job / "started").exists():  # noqa: ASYNC110 - a file of another process
+            await asyncio.sleep(0.001)
+    trial.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trial
     assert json.loads((job / "ended.json").read_text())["killed"]
