@@ -78,11 +78,12 @@ def final(row: Booked) -> bool:
 def freeze(session: Session, rows: Sequence[Booked], now: datetime) -> list[Booked]:
     """Final reports that go out for the first time are marked before that: their texts are never others again.
 
-    The rows as they stand then, without those that have changed since they were picked.
+    The rows without those that have changed since they were picked. `sent_at` stays as it was: None says that nobody
+    can have had the report before.
     """
     new = {row: Change(None, {"sent_at": now}) for row in rows if final(row) and row.sent_at is None}
     marked = set(books.settle(session, new, now).written)
-    stand = [replace(row, version=row.version + 1, sent_at=now) if row in marked else row for row in rows]
+    stand = [replace(row, version=row.version + 1) if row in marked else row for row in rows]
     return [one for row, one in zip(rows, stand, strict=True) if row in marked or row not in new]
 
 
@@ -125,7 +126,8 @@ def _after_final(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
         by_pilot = answer.already_done and row.reporter == PILOT and row.told == TRANSFERRING
         if by_pilot:
             said = {"job_status": "finished"}  # only after a good report of the pilot PanDA transfers
-        first = row.refused == 0  # else an earlier one may have arrived, and PanDA's answer been lost
+        # else an earlier one may have arrived, and PanDA's answer been lost
+        first = row.sent_at is None and row.refused == 0
         columns = for_the_books(said, first and not by_pilot and (answer.kill or answer.already_done))
         columns |= {"told": said["job_status"], "told_at": now, "heartbeat_due_at": None, "refused": 0}
         columns |= {"error": None} if by_pilot else {}
