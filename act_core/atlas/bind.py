@@ -70,6 +70,8 @@ def _sent(session: Session, server: str, queue: str, now: datetime, locked: bool
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
     rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await queue_of(rt, name)
+    if queue is None and not await rt.read(queues.any_known, server_of(rt)):
+        return Counts()  # they wait until CRIC, or its last good copy, has been read
     unserved = await rt.read(queues.unserved, server_of(rt), name)
     others = await asked_first(rt, [row for row in rows if row.reporter != HARVESTER])
     now = rt.now()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from act_core.atlas import bind, fetch_jobs
 from act_core.atlas.joblog import links
 from act_core.atlas.logplaces import area
 from act_core.db.models import CeJob
@@ -157,3 +158,14 @@ def test_an_instance_keeps_its_files_apart() -> None:
 def test_instances_that_cannot_be_told_apart_are_refused(instances: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         AppSettings.model_validate({"panda": {"server": "https://one"}, "instances": instances})
+
+
+async def test_what_waits_for_one_server_bounds_nothing_that_is_taken_from_the_other(two: Two) -> None:
+    two.house.configure(panda={"minjobs": 3})
+    two.house.rt._views.clear()  # made of other settings
+    two.house.order(3)
+    two.other.books.create(JobOrder(queue=QUEUE, n=3))
+    await fetch_jobs.fetch_jobs(two.house.rt, QUEUE)
+    await bind.bind(two.house.rt, QUEUE)
+    await two.house.run("fetch-jobs")
+    assert sum(server == two.server for server, _ in await rows(two)) == 3
