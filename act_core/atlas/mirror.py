@@ -36,11 +36,11 @@ from act_core.states import FINAL, PANDA_FINAL, CeState, PandaState, Request
 logger = log(__name__)
 MOST = 8 * 1024 * 1024  # bytes of reports in one transaction
 _WAITING = {CeState.SUBMITTED, CeState.HOLDING}
+_TOLD = {PandaState.AWAITING, PandaState.TOREPORT}  # the end is written, and nothing takes it back
 _SAID = {
     PandaState.FORGOTTEN,  # the attempt was withdrawn: one that we have forgotten is at work
     PandaState.TOVALIDATE,
-    PandaState.AWAITING,
-    PandaState.TOREPORT,
+    *_TOLD,
 }  # an earlier piece of news told the attempt's end
 _ONCE_MORE = {Request.RESUBMIT.value, Request.RERUN.value}
 _OVER = {CeState.FINISHING, CeState.FINISHED}
@@ -62,6 +62,7 @@ class Heard:
     change: Change | None = None
     wish: Request | None = None
     left: Leftovers | None = None  # what is cleared away before the attempt's successor may be sent
+    stop: bool = False  # no successor is wanted: PanDA is told the end, or has closed the job
 
 
 def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, now: datetime) -> Heard:
@@ -69,7 +70,8 @@ def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, no
     state = CeState(attempt.state)
     clean = Request.CLEAN if state in FINAL and attempt.ce_clean_at is None else None
     if attempt.superseded_by:
-        return Heard(left=_leftovers(attempt, row, home, settings))
+        told = row is not None and row.state in PANDA_FINAL | _TOLD
+        return Heard(left=_leftovers(attempt, row, home, settings), stop=told)
     if row is not None and row.state is PandaState.TOVALIDATE:
         return Heard()  # the verdict decides whether it is cleaned, or runs anew
     if row is None or row.state in PANDA_FINAL or row.state in _SAID:
@@ -275,6 +277,7 @@ def _write(
     workers.moved(session, {row.id for row in rows_of}, now)
     fresh = _unchanged(session, {job_id: jobs[job_id] for job_id in news})
     clearing.enter(session, {jobs[i]: left for i in sorted(fresh) if (left := news[i].left)}, now)
+    wishes.withdraw(session, {(jobs[i].app, jobs[i].app_job_id) for i in fresh if news[i].stop}, now)
     changes = {booked[jobs[i].app_job_id]: change for i in fresh if (change := news[i].change)}
     settled = books.settle(session, changes, now)
     stale = set(changes) - set(settled.written) - set(settled.illegal)  # a heartbeat came between

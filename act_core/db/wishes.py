@@ -67,6 +67,15 @@ def wish_of(session: Session, ids: Collection[int], request: Request, now: datet
         )
 
 
+def withdraw(session: Session, jobs: Collection[tuple[str, str]], now: datetime) -> None:
+    """Nobody wants more of these jobs (application, name): attempts of them that are not over are cancelled."""
+    for app in sorted({app for app, _ in jobs}):
+        for chunk in chunks(sorted(job for of, job in jobs if of == app)):
+            open_ones = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.state.in_(_MAY_BE_SENT))
+            ids = session.scalars(select(CeJob.id).where(*open_ones).order_by(CeJob.id).with_for_update()).all()
+            wish_of(session, ids, Request.CANCEL, now)
+
+
 def waiting(session: Session, app: str, app_job_ids: Collection[str]) -> dict[str, int]:
     """Of these jobs, the attempts that no call was made for: {app_job_id: id}. They stay so until the commit."""
     found: dict[str, int] = {}

@@ -251,6 +251,7 @@ DEEDS: dict[str, Callable[[Session], Any]] = {
     "hear": lambda s: claims.hear(s, [as_attempt(row) for row in s.execute(attempts().where(CeJob.id == 1))]),
     "wish": lambda s: wishes.wish(s, "manual", ["j1", "j2"], Request.CLEAN, NOW),
     "wishes.waiting": lambda s: wishes.waiting(s, "manual", ["j1", "j2"]),
+    "wishes.withdraw": lambda s: wishes.withdraw(s, {("manual", "j1"), ("manual", "j2")}, NOW),
     "wish_of": lambda s: wishes.wish_of(s, [1, 21], Request.CLEAN, NOW),
     "fences.of": lambda s: fences.of(s, KEYS, lock=True),
     "fences.lift": lambda s: fences.lift(s, KEYS),
