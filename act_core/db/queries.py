@@ -19,6 +19,7 @@ _LIVING = tuple(state.value for state in LIVING)
 _ON_CE = tuple(state.value for state in ON_CE)
 _WAITING_INPUTS = (CeState.SUBMITTED.value, CeState.HOLDING.value)
 _OVER = tuple(state.value for state in ENDED | FINAL)
+_FINAL = tuple(state.value for state in FINAL)
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
@@ -138,6 +139,18 @@ def wished_unplaced(session: Session, limit: int) -> list[Attempt]:
     unplaced = attempts().where(CeJob.ce.is_(None), CeJob.request.is_not(None))
     # in the order of the index: by id alone, SQLite would read the whole table
     return [as_attempt(row) for row in session.execute(unplaced.order_by(CeJob.request, CeJob.id).limit(limit))]
+
+
+def uncared(session: Session) -> list[str]:
+    """CEs that nobody asks."""
+    return list(session.scalars(select(Ce.name).where(Ce.mode.notin_(CARED_FOR))))
+
+
+def wished_over(session: Session, names: Collection[str], requests: Sequence[Request], limit: int) -> list[Attempt]:
+    """Attempts at these CEs that are over, and of which somebody wants one of these."""
+    words = [request.value for request in requests]
+    wanted = (CeJob.ce.in_(names), CeJob.request.in_(words), CeJob.state.in_(_FINAL))
+    return [as_attempt(row) for row in session.execute(attempts().where(*wanted).limit(limit))]
 
 
 def by_keys(session: Session, keys: Collection[SubmissionKey]) -> Mapping[SubmissionKey, CeState]:

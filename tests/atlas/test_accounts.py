@@ -25,9 +25,11 @@ from act_core.atlas.accounts import (
     total,
     twice_executed,
 )
+from act_core.atlas.books import HARVESTER
 from act_core.atlas.final import for_the_books
+from act_core.atlas.hand_back import after_delivery
 from act_core.atlas.heartbeat import after_report
-from act_core.atlas.reports import Outcome, UpdateAnswer
+from act_core.atlas.reports import Outcome, Update, UpdateAnswer
 from act_core.states import CeState, PandaEnd, PandaState, end_of
 from tests.atlas.house import BOOKED
 
@@ -205,3 +207,22 @@ def test_a_day_is_good_if_nothing_is_unaccounted_twice_or_missing() -> None:
     assert not replace(good, accounts=(Account("A", taken=1),)).good
     assert not replace(good, doubly=good.unverified).good
     assert not replace(good, unaccounted=good.unverified).good
+
+
+def said(status: str, code: int | None = None) -> Update:
+    return Update.model_validate({"job_id": 7, "attempt_nr": 1, "job_status": status, "pilot_error_code": code})
+
+
+@pytest.mark.parametrize(
+    ("report", "told", "ended_as", "cause"),
+    [
+        (said("finished"), "finished", "finished", None),
+        (said("failed", 1008), "finished", "finished", None),  # a true pilot's: we know only that its CE job went well
+        (said("failed", 1213), "failed", "failed", "pilot 1213"),
+        (said("failed", 1144), "cancelled", "killed", "pilot 1144"),
+    ],
+)
+def test_the_books_know_how_a_harvesters_job_ended(report: Update, told: str, ended_as: str, cause: str | None) -> None:
+    row = replace(BOOKED, state=PandaState.TOREPORT, reporter=HARVESTER)
+    change = after_delivery(row, report, told, None, NOON)
+    assert (change.columns["ended_as"], change.columns["cause"]) == (ended_as, cause)

@@ -224,25 +224,6 @@ def test_how_a_worker_ended(truepilot: bool, state: CeState | None, report: dict
     assert outcome(over, Update.model_validate({"job_id": 7, "attempt_nr": 1} | report)) == told
 
 
-def said(status: str, code: int | None = None) -> Update:
-    return Update.model_validate({"job_id": 7, "attempt_nr": 1, "job_status": status, "pilot_error_code": code})
-
-
-@pytest.mark.parametrize(
-    ("report", "told", "ended_as", "cause"),
-    [
-        (said("finished"), "finished", "finished", None),
-        (said("failed", 1008), "finished", "finished", None),  # a true pilot's: we know only that its CE job went well
-        (said("failed", 1213), "failed", "failed", "pilot 1213"),
-        (said("failed", 1144), "cancelled", "killed", "pilot 1144"),
-    ],
-)
-def test_the_books_know_how_a_harvesters_job_ended(report: Update, told: str, ended_as: str, cause: str | None) -> None:
-    row = replace(BOOKED, state=PandaState.TOREPORT, reporter=HARVESTER)
-    change = after_delivery(row, report, told, None, NOW)
-    assert (change.columns["ended_as"], change.columns["cause"]) == (ended_as, cause)
-
-
 @pytest.mark.parametrize(
     ("trouble", "to"),
     [
@@ -254,7 +235,7 @@ def test_the_books_know_how_a_harvesters_job_ended(report: Update, told: str, en
 )
 def test_a_report_is_handed_back_until_it_is_there(trouble: OSError | None, to: PandaState | None) -> None:
     row = replace(BOOKED, state=PandaState.TOREPORT, reporter=HARVESTER, refused=2)
-    change = after_delivery(row, said("failed"), "failed", trouble, NOW)
+    change = after_delivery(row, Update(job_id=7, job_status="failed"), "failed", trouble, NOW)
     assert change.to is to
     due = change.columns["heartbeat_due_at"]
     assert due == (None if to else NOW + timedelta(seconds=40))
