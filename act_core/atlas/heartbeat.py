@@ -78,12 +78,11 @@ def final(row: Booked) -> bool:
 def freeze(session: Session, rows: Sequence[Booked], now: datetime) -> list[Booked]:
     """Final reports that go out for the first time are marked before that: their texts are never others again.
 
-    The rows without those that have changed since they were picked. `sent_at` stays as it was: None says that nobody
-    can have had the report before.
+    The rows as they stand then, without those that have changed since they were picked.
     """
     new = {row: Change(None, {"sent_at": now}) for row in rows if final(row) and row.sent_at is None}
     marked = set(books.settle(session, new, now).written)
-    stand = [replace(row, version=row.version + 1) if row in marked else row for row in rows]
+    stand = [replace(row, version=row.version + 1, sent_at=now) if row in marked else row for row in rows]
     return [one for row, one in zip(rows, stand, strict=True) if row in marked or row not in new]
 
 
@@ -92,10 +91,10 @@ def spread(beat: timedelta, panda_id: int) -> timedelta:
     return beat * (0.8 + 0.2 * random.Random(panda_id).random())  # noqa: S311 - only to spread
 
 
-def after_report(row: Booked, answer: UpdateAnswer, now: datetime, beat: timedelta) -> Change:
-    """What PanDA's answer means for a job."""
+def after_report(row: Booked, answer: UpdateAnswer, now: datetime, beat: timedelta, *, resent: bool = False) -> Change:
+    """What PanDA's answer means for a job. `resent`: this final report was sent before, and may have arrived then."""
     if row.state is PandaState.TOREPORT:
-        return _after_final(row, answer, now)
+        return _after_final(row, answer, now, first=not resent)
     if row.state is PandaState.TOKILL:
         return Change(None, {"heartbeat_due_at": None})
     if answer.kill or answer.already_done:
@@ -120,14 +119,12 @@ def killed(row: Booked, now: datetime) -> str:
     return final_update(ended, None, "").model_dump_json(exclude_none=True, exclude={"scheduler_id"})
 
 
-def _after_final(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
+def _after_final(row: Booked, answer: UpdateAnswer, now: datetime, *, first: bool) -> Change:
     if answer.settled:
         said = json.loads(row.report) if row.report else {"job_status": row.told}
         by_pilot = answer.already_done and row.reporter == PILOT and row.told == TRANSFERRING
         if by_pilot:
             said = {"job_status": "finished"}  # only after a good report of the pilot PanDA transfers
-        # else an earlier one may have arrived, and PanDA's answer been lost
-        first = row.sent_at is None and row.refused == 0
         columns = for_the_books(said, first and not by_pilot and (answer.kill or answer.already_done))
         columns |= {"told": said["job_status"], "told_at": now, "heartbeat_due_at": None, "refused": 0}
         columns |= {"error": None} if by_pilot else {}
@@ -147,6 +144,7 @@ async def heartbeat(rt: Runtime, server: str) -> Counts:
     found = await rt.read(due_rows, server, now)
     # of two attempts of one PanDA job the older one is told first: answers are matched by PandaID
     rows = list({row.panda_id: row for row in reversed(found)}.values())
+    resent = {row.panda_id for row in rows if row.sent_at is not None}
     if any(final(row) and row.sent_at is None for row in rows):
         rows = await rt.write(freeze, rows, now)
     if not rows:
@@ -162,7 +160,7 @@ async def heartbeat(rt: Runtime, server: str) -> Counts:
     pauses(rt).end(HEARTBEAT)
     now = rt.now()
     changes = {
-        row: after_report(row, answers[row.panda_id], now, settings.heartbeattime)
+        row: after_report(row, answers[row.panda_id], now, settings.heartbeattime, resent=row.panda_id in resent)
         for row in rows
         if row.panda_id in answers
     }

@@ -122,9 +122,10 @@ class Days:
         command, later = ("", "tobekilled", "alreadydone")[n % 3], n % 5 == 0
         answer = UpdateAnswer(Outcome.LATER) if later else UpdateAnswer(Outcome.ACCEPTED, command)
         word = next(word for word, report in REPORTS.items() if report == row.report)
-        before = bool(command) and row.refused == 0 and word != "killed"
+        resent = n % 2 == 0
+        before = bool(command) and not resent and word != "killed"
         end = PandaEnd.TAKEN_BACK if before else ENDS[word]
-        return after_report(row, answer, self.now, BEAT), None if later else end
+        return after_report(row, answer, self.now, BEAT, resent=resent), None if later else end
 
     def stale(self, n: int) -> None:
         """Somebody settles what has changed since it was picked: nothing is written."""

@@ -79,18 +79,18 @@ def test_a_final_report_says_how_its_job_ended(
 
 
 @pytest.mark.parametrize(
-    ("command", "refused", "end"),
+    ("command", "resent", "end"),
     [
-        pytest.param("", 0, "finished", id="taken"),
-        pytest.param("tobekilled", 0, "taken back", id="PanDA had closed it"),
-        pytest.param("alreadydone", 0, "taken back", id="PanDA had failed it"),
-        pytest.param("alreadydone", 1, "finished", id="an earlier one had arrived"),
-        pytest.param("tobekilled", 2, "finished", id="an earlier one had arrived, and the job is archived"),
+        pytest.param("", False, "finished", id="taken"),
+        pytest.param("tobekilled", False, "taken back", id="PanDA had closed it"),
+        pytest.param("alreadydone", False, "taken back", id="PanDA had failed it"),
+        pytest.param("alreadydone", True, "finished", id="an earlier one had arrived"),
+        pytest.param("tobekilled", True, "finished", id="an earlier one had arrived, and the job is archived"),
     ],
 )
-def test_who_ended_a_job_follows_from_pandas_answer(command: str, refused: int, end: str) -> None:
-    row = replace(BOOKED, state=PandaState.TOREPORT, report='{"job_status": "finished"}', refused=refused)
-    change = after_report(row, UpdateAnswer(Outcome.ACCEPTED, command), NOON, timedelta(minutes=30))
+def test_who_ended_a_job_follows_from_pandas_answer(command: str, resent: bool, end: str) -> None:
+    row = replace(BOOKED, state=PandaState.TOREPORT, report='{"job_status": "finished"}')
+    change = after_report(row, UpdateAnswer(Outcome.ACCEPTED, command), NOON, timedelta(minutes=30), resent=resent)
     assert (change.to, change.columns["ended_as"]) == (PandaState.CLOSED, end)
 
 
