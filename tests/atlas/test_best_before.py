@@ -157,3 +157,15 @@ async def test_a_report_that_panda_does_not_take_vouches_for_nothing(queue: Hous
     await queue.run("heartbeat")
     assert (await queue.attempt(number)).vouched_until == before
     assert (await queue.attempt(number)).ce in (None, CE)
+
+
+async def test_what_is_validated_for_long_runs_anew_without_waiting_for_a_heartbeat(queue: House) -> None:
+    number = await queue.running()
+    await queue.ended(number, ce=CE, remote_id="r1")
+    for _ in range(5):
+        both(queue, minutes=31)
+        await queue.run("heartbeat")
+    ended = await queue.attempt(number)
+    assert ended.state == C.DONE
+    assert ended.vouched_until is not None
+    assert ended.vouched_until > queue.rt.now()
