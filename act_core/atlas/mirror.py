@@ -37,11 +37,8 @@ logger = log(__name__)
 MOST = 8 * 1024 * 1024  # bytes of reports in one transaction
 _WAITING = {CeState.SUBMITTED, CeState.HOLDING}
 _TOLD = {PandaState.AWAITING, PandaState.TOREPORT}  # the end is written, and nothing takes it back
-_SAID = {
-    PandaState.FORGOTTEN,  # the attempt was withdrawn: one that we have forgotten is at work
-    PandaState.TOVALIDATE,
-    *_TOLD,
-}  # an earlier piece of news told the attempt's end
+# An earlier piece of news told the attempt's end; or it was withdrawn, since one that we have forgotten is at work.
+_SAID = _TOLD | {PandaState.FORGOTTEN, PandaState.TOVALIDATE}
 _ONCE_MORE = {Request.RESUBMIT.value, Request.RERUN.value}
 _OVER = {CeState.FINISHING, CeState.FINISHED}
 
@@ -280,6 +277,8 @@ def _write(
     wishes.withdraw(session, {(jobs[i].app, jobs[i].app_job_id) for i in fresh if news[i].stop}, now)
     changes = {booked[jobs[i].app_job_id]: change for i in fresh if (change := news[i].change)}
     settled = books.settle(session, changes, now)
+    running = [row for row in settled.written if changes[row].to is PandaState.RUNNING and row.reporter == PILOT]
+    wishes.vouch(session, rows[0].app, [row.app_job_id for row in running], None)  # its pilot asks PanDA itself
     stale = set(changes) - set(settled.written) - set(settled.illegal)  # a heartbeat came between
     told = [attempt for attempt in rows if attempt.id in fresh and booked.get(attempt.app_job_id) not in stale]
     for request in (Request.FETCH, Request.CLEAN):

@@ -86,8 +86,11 @@ def waiting(session: Session, app: str, app_job_ids: Collection[str]) -> dict[st
     return found
 
 
-def vouch(session: Session, app: str, app_job_ids: Collection[str], until: datetime) -> None:
-    """Their application knows that these jobs are wanted: they may be sent until then, and what follows them, too."""
+def vouch(session: Session, app: str, app_job_ids: Collection[str], until: datetime | None) -> None:
+    """Their application knows that these jobs are wanted: they may be sent until then, and what follows them, too.
+
+    None: nobody need say so any more.
+    """
     for chunk in chunks(sorted(set(app_job_ids))):
         newest = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.superseded_by.is_(None))
         session.execute(update(CeJob).where(*newest).values(vouched_until=until))

@@ -138,6 +138,7 @@ async def test_the_tower_speaks_until_it_runs_and_then_nothing_at_all(true: Hous
     assert true.book(number).status == "starting"
     await true.moved(number, "running", ce=CE, node="wn7", remote_id="df1")
     assert (await true.tower.news())["panda running"] == 1
+    assert (await true.attempt(number)).vouched_until is None, "no report of ours will speak for it any more"
     for _ in range(5):
         true.later(minutes=31)
         assert await true.run("heartbeat") == {}
