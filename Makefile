@@ -40,7 +40,7 @@ check: $(READY) ## format, lint, types, imports
 test: $(READY) ## all tests that need no root and no foreign server
 	$(PYTEST) -n 3 --dist loadgroup -m "not real and not faults"
 
-test-faults: $(READY) ## real kills, real recoveries
+test-faults: $(READY) ## real kills, real recoveries, great numbers
 	$(PYTEST) -m faults
 
 real-servers: $(READY) ## install the real A-REX 6.17 and 7, HTCondor and XRootD, once, outside the clone (root)

@@ -5,14 +5,10 @@ in PanDA's books, which the tower cannot write but by its reports.
 """
 
 import asyncio
-import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from typing import TypeVar, cast
 
 from hypothesis import HealthCheck
 from hypothesis import settings as profile
@@ -24,85 +20,31 @@ from act_core.atlas import closed_days
 from act_core.atlas.accounts import total
 from act_core.atlas.app import APP
 from act_core.atlas.instance import server_of
-from act_core.atlas.panda_server import PandaServer
 from act_core.atlas.refresh import refresh
-from act_core.ce.base import ComputingElement
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaRow
 from act_core.db.session import Database
 from act_core.errors import ActError
-from act_core.runtime import Closable
-from act_core.settings.app_model import AppSettings
-from act_core.settings.model import ArcSettings, Db, Jobs, Settings, Site
-from act_core.settings.policy import Brake, Clean
-from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
 from act_core.simulators.panda_jobs import JobOrder
 from act_core.stages import Tower
 from act_core.states import FINAL, CeState
 from act_core.storage.base import Outcome
-from act_core.storage.storage import Storage
+from tests.walk.atlas_worker import QUEUES, AtlasWorker, settings_in
 from tests.walk.fake_ce import Crash
 from tests.walk.fake_panda import (
     PILOTS,
     WORDS,
     AtlasWorld,
-    FakePanda,
-    FakeStorage,
-    PilotCe,
     finals,
     report_of_pilot,
 )
-from tests.walk.worker import Worker, template
+from tests.walk.worker import template
 
 STAGES = ("fetch-jobs", "translate", "submit", "sweep-status", "fetch-validate", "heartbeat", "clean")
-QUEUES = ("NATIVE", "TRUE")
 RANK = {"starting": 0, "running": 1, "transferring": 2, "finished": 3, "failed": 3}
 OVER = ("finished", "failed", "cancelled")
 PANDA_FAULTS = ("hang", "lose", "half", "busy")
 DRAIN = 150  # rounds
-C = TypeVar("C", bound=Closable)
-
-
-class AtlasWorker(Worker):
-    """A runtime whose CE, PanDA and storage are the world's."""
-
-    world: AtlasWorld
-
-    async def ce(self, name: str) -> ComputingElement:
-        return PilotCe(self.world)
-
-    def kept(self, kind: type[C], make: Callable[[Settings], C]) -> C:
-        if issubclass(kind, PandaServer):
-            return cast(C, FakePanda(self.world))
-        if issubclass(kind, Storage):
-            return cast(C, Storage({"https": FakeStorage(self.world)}))
-        return super().kept(kind, make)
-
-
-def settings_in(directory: Path) -> Settings:
-    jobs = Jobs.model_validate(
-        {"checkinterval": 5, "checkmintime": 0, "spread": 0, "attempts": 1, "archiveafter": "30 d"}
-    )
-    policy = {"clean": Clean(keepfailed=timedelta(0)), "brake": Brake(floor=1000)}
-    arc = ArcSettings(
-        db=Db(pool=2), sites={"ce": Site(kind="local", patience=timedelta(minutes=2))}, jobs=jobs, **policy
-    )
-    app = {
-        "modules": {"app": ["atlas"]},
-        "cric": {"server": str(feed())},
-        "panda": {"fetchpause": "0", "workers": False},
-    }
-    return Settings(state_dir=directory, arc=arc, app=AppSettings.model_validate(app))
-
-
-@cache
-def feed() -> Path:
-    """CRIC's two queues, as a file."""
-    path = Path(tempfile.mkdtemp(prefix="act-walk-")) / "cric.json"
-    ce = CeDescription(name="ce", endpoint="localhost", flavour="LOCAL-CE")
-    entries = {name: entry_of(QueueDescription(name=name, ces=(ce,), native=name == "NATIVE")) for name in QUEUES}
-    path.write_text(json.dumps(entries))
-    return path
 
 
 class Atlas(RuleBasedStateMachine):
@@ -308,7 +250,7 @@ class Atlas(RuleBasedStateMachine):
 
 TestAtlas = Atlas.TestCase
 TestAtlas.settings = profile(
-    max_examples=12,
+    max_examples=8,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -83,6 +83,7 @@ async def test_two_shares_with_priorities_against_maxjobs(
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it is the CE that is asked
+@pytest.mark.faults
 async def test_fifty_thousand_foreign_jobs_cost_one_list_a_pass(grid: Any, db_settings: Settings) -> None:
     simulator = await grid.add("ce", slots=0)
     await grid.control("ce", "/submit", {"owner": grid.pki.user("alice").dn, "name": "hers", "count": 50_000})

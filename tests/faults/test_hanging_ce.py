@@ -25,7 +25,7 @@ async def test_the_others_do_not_notice(
     for name in ("good", "hung"):
         await grid.add(name)
     await grid.control("hung", "/faults", {"kind": "hang"})
-    settings = grid.settings(db_settings, tmp_path / "state")
+    settings = grid.settings(db_settings, tmp_path / "state", deadline="6 s")
     async with Runtime.open(settings) as rt:
         tower = Tower(rt)
         await add(rt, 6, "good")
