@@ -19,6 +19,7 @@ from act_core.engine.cancel import cancel
 from act_core.engine.capacity import ask_capacity
 from act_core.engine.clean import archive_rows, clean
 from act_core.engine.count import count_jobs
+from act_core.engine.elsewhere import obey_elsewhere
 from act_core.engine.fetch import fetch
 from act_core.engine.forecast import look_ahead, worth_a_look
 from act_core.engine.leftovers import sweep_leftovers
@@ -244,7 +245,7 @@ class Tower:
         if self.observing and stage != "sweep-status":
             return Counts()
         if stage == "submit":
-            return await keep_modes(self.rt)
+            return await keep_modes(self.rt) + await obey_elsewhere(self.rt)
         if stage == "sweep-status":
             return await self.news() + await look_after(self.rt)
         if stage == "clean":

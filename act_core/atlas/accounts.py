@@ -185,8 +185,8 @@ def _overlap(earlier: Tried, later: Tried) -> str:
 
 def patience(stuck: timedelta, longest: timedelta) -> dict[PandaState, timedelta]:
     """How long a job may stay in each open state before it counts as unaccounted."""
-    at_ce = (PandaState.STARTING, PandaState.RUNNING)
-    return {one: longest if one in at_ce else stuck for one in PandaState if one is not PandaState.CLOSED}
+    elsewhere = (PandaState.STARTING, PandaState.RUNNING, PandaState.AWAITING)  # at a CE, or held by PanDA
+    return {one: longest if one in elsewhere else stuck for one in PandaState if one is not PandaState.CLOSED}
 
 
 def changes(old: Books, new: Books) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ from act_core.states import PandaState
 
 BATCH = 1000
 AGAIN = timedelta(minutes=5)  # PanDA did not say how a job is
-# Only a pilot's word ends these; what is `holding` has had it, or PanDA ends it by itself.
+# Only a pilot's word ends these.
 STILL_WAITS = frozenset({"activated", "sent", "starting", "running", TRANSFERRING})
+ENDS_SOON = frozenset({"holding", "merging"})  # PanDA has had that word, or ends it by itself: it will say how
 
 
 async def due(rt: Runtime) -> Sequence[str]:
@@ -48,7 +49,7 @@ def after_asking(row: Booked, said: JobStatus | None, now: datetime) -> Change:
     `transferring` may be the pilot's last word, after which PanDA waits for ever, or follow its final report: then
     PanDA refuses ours as `alreadydone` (panda.md 3.4).
     """
-    if said is None:
+    if said is None or (said.status in ENDS_SOON and said.attempt_nr == row.attempt_nr):
         return Change(None, {"check_due_at": now + AGAIN})
     if said.status in STILL_WAITS and said.attempt_nr == row.attempt_nr:
         known = {"told": TRANSFERRING} if said.status == TRANSFERRING else {}

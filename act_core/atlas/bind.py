@@ -14,7 +14,7 @@ from act_core.atlas import books, handed, joblog, queues
 from act_core.atlas.books import HARVESTER, PILOT, Booked, Change, app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import gave_up
-from act_core.atlas.forgotten import asked_first
+from act_core.atlas.forgotten import asked_first, handed_in_doubt
 from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
@@ -70,8 +70,11 @@ def _sent(session: Session, server: str, queue: str, now: datetime, locked: bool
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
     rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await queue_of(rt, name)
+    if queue is None and not await rt.read(queues.any_known, server_of(rt)):
+        return Counts()  # they wait until CRIC, or its last good copy, has been read
     unserved = await rt.read(queues.unserved, server_of(rt), name)
     others = await asked_first(rt, [row for row in rows if row.reporter != HARVESTER])
+    others |= await handed_in_doubt(rt, rows)
     now = rt.now()
     settings = TranslateSettings.of(rt.settings.app)
     workers = await rt.read(handed.workers, rows)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas import asks, books, panda_check, queues
 from act_core.atlas.asks import What
+from act_core.atlas.books import app_of
 from act_core.atlas.cric import Queue
 from act_core.atlas.final import GENERAL
 from act_core.atlas.instance import panda, queue_of, server_of
@@ -48,7 +49,8 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     queue, settings = await queue_of(rt, name), rt.settings.app.panda
     if queue is None:
         return Counts()
-    room = await rt.read(queues.room, server_of(rt), name, queue.maxjobs, settings.minjobs, rt.now())
+    owner = server_of(rt), app_of(rt.settings)
+    room = await rt.read(queues.room, owner, name, queue.maxjobs, settings.minjobs, rt.now())
     no_role = await rt.read(panda_check.no_role, server_of(rt))
     n = 0 if no_role else min(room, settings.getjobs)  # what cannot be reported is not taken
     held = waiting(rt).take(name, rt.now())

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, joblog
@@ -129,6 +129,14 @@ async def asked_first(rt: Runtime, rows: Sequence[Booked]) -> dict[Booked, Chang
     return {row: change for row, change in found.items() if change}
 
 
+async def handed_in_doubt(rt: Runtime, rows: Sequence[Booked]) -> dict[Booked, Change]:
+    """The same of a Harvester's jobs, of which PanDA is not asked: what may be on a CE already goes back."""
+    old = [row for row in rows if row.reporter == HARVESTER and aged(row, rt.settings.app.panda, rt.now())]
+    if not old or not await rt.read(orphans.strange):
+        return {}
+    return {row: _failed(row, STRANGE, rt.settings.app, rt.now()) for row in old}
+
+
 async def _said(rt: Runtime, rows: Sequence[Booked]) -> Mapping[int, JobStatus]:
     """PanDA's word; where it gives none it is asked ever more rarely."""
     try:
@@ -229,14 +237,16 @@ def restored(session: Session, now: datetime) -> int:
     """
     doubt = Change(PandaState.FORGOTTEN, {"heartbeat_due_at": None, "check_due_at": now})
     behind = Change(None, {"check_due_at": now + LISTS_READ - AGAIN})
-    _change_all(session, PandaState.STARTING, behind, now)
-    return _change_all(session, PandaState.SENT, doubt, now)
+    lists_first = Change(None, {"check_due_at": now + LISTS_READ})
+    ours = PandaRow.reporter != HARVESTER  # PanDA is not asked about a Harvester's jobs
+    _change_all(session, PandaState.STARTING, behind, now, ours)
+    _change_all(session, PandaState.SENT, lists_first, now, PandaRow.reporter == HARVESTER)
+    return _change_all(session, PandaState.SENT, doubt, now, ours)
 
 
-def _change_all(session: Session, state: PandaState, change: Change, now: datetime) -> int:
-    """A Harvester's jobs are not PanDA's to be asked about."""
-    n, last, ours = 0, 0, (PandaRow.state == state.value, PandaRow.reporter != HARVESTER)
-    while rows := books.picked(session, *ours, PandaRow.id > last, limit=BATCH):
+def _change_all(session: Session, state: PandaState, change: Change, now: datetime, whose: ColumnElement[bool]) -> int:
+    n, last = 0, 0
+    while rows := books.picked(session, PandaRow.state == state.value, whose, PandaRow.id > last, limit=BATCH):
         n, last = n + len(books.settle(session, dict.fromkeys(rows, change), now).written), rows[-1].id
     return n
 

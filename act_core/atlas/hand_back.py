@@ -90,17 +90,17 @@ def _handed_back(found: Collection[Over], now: datetime) -> dict[Booked, Change]
         trouble = None
         if one.link is not None and one.link.access_point and not one.link.truepilot:
             trouble = _deliver(Path(one.link.access_point), report)
-        changes[one.row] = after_delivery(one.row, outcome(one, report), trouble, now)
+        changes[one.row] = after_delivery(one.row, report, outcome(one, report), trouble, now)
     return changes
 
 
-def after_delivery(row: Booked, told: str, trouble: OSError | None, now: datetime) -> Change:
+def after_delivery(row: Booked, report: Update, told: str, trouble: OSError | None, now: datetime) -> Change:
     """A directory that is gone will not come back: its Harvester has cleaned it away, and reads the state alone."""
     if trouble is not None and not isinstance(trouble, FileNotFoundError):
         pause = min(FIRST_PAUSE * int(2 ** min(row.refused, 10)), LONGEST_PAUSE)
         words = f"the report cannot be handed back: {trouble}"
         return Change(None, {"refused": row.refused + 1, "heartbeat_due_at": now + pause, "error": words})
-    columns = for_the_books(json.loads(row.report or "{}") | {"job_status": told}, over_before=False)
+    columns = for_the_books({"job_status": told} if told == "finished" else report.body(), over_before=False)
     columns |= {"told": told, "told_at": now, "heartbeat_due_at": None, "refused": 0}
     return Change(PandaState.CLOSED, columns | ({"error": None} if told == "finished" else {}))
 

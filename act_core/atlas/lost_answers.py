@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas import asks, books
 from act_core.atlas.asks import Ask
+from act_core.atlas.books import HARVESTER
 from act_core.atlas.instance import panda, server_of
 from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import ActiveJobs, JobStatus
@@ -103,7 +104,8 @@ def at_most(rows: Sequence[Ask], statistics: Statistics, untold: Mapping[str, in
 
 
 def _untold(session: Session, server: str, queues: Collection[str]) -> dict[str, int]:
-    """Our jobs that are still `sent` in PanDA, by queue: it has taken no report of them yet."""
+    """Our jobs still `sent` in PanDA, by queue: it has taken no report of ours (a Harvester reports its own)."""
     of_queues = (PandaRow.state.in_(_OPEN), PandaRow.queue.in_(sorted(queues)), PandaRow.server == server)
-    question = select(PandaRow.queue, func.count()).where(*of_queues, PandaRow.told.is_(None))
+    untold = PandaRow.told.is_(None), PandaRow.reporter != HARVESTER
+    question = select(PandaRow.queue, func.count()).where(*of_queues, *untold)
     return dict(session.execute(question.group_by(PandaRow.queue)).tuples().all())

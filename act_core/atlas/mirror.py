@@ -36,12 +36,9 @@ from act_core.states import FINAL, PANDA_FINAL, CeState, PandaState, Request
 logger = log(__name__)
 MOST = 8 * 1024 * 1024  # bytes of reports in one transaction
 _WAITING = {CeState.SUBMITTED, CeState.HOLDING}
-_SAID = {
-    PandaState.FORGOTTEN,  # the attempt was withdrawn: one that we have forgotten is at work
-    PandaState.TOVALIDATE,
-    PandaState.AWAITING,
-    PandaState.TOREPORT,
-}  # an earlier piece of news told the attempt's end
+_TOLD = {PandaState.AWAITING, PandaState.TOREPORT}  # the end is written, and nothing takes it back
+# An earlier piece of news told the attempt's end; or it was withdrawn, since one that we have forgotten is at work.
+_SAID = _TOLD | {PandaState.FORGOTTEN, PandaState.TOVALIDATE}
 _ONCE_MORE = {Request.RESUBMIT.value, Request.RERUN.value}
 _OVER = {CeState.FINISHING, CeState.FINISHED}
 
@@ -62,6 +59,7 @@ class Heard:
     change: Change | None = None
     wish: Request | None = None
     left: Leftovers | None = None  # what is cleared away before the attempt's successor may be sent
+    stop: bool = False  # no successor is wanted: PanDA is told the end, or has closed the job
 
 
 def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, now: datetime) -> Heard:
@@ -69,7 +67,8 @@ def heard(attempt: CeJob, row: Booked | None, home: Home, settings: Settings, no
     state = CeState(attempt.state)
     clean = Request.CLEAN if state in FINAL and attempt.ce_clean_at is None else None
     if attempt.superseded_by:
-        return Heard(left=_leftovers(attempt, row, home, settings))
+        told = row is not None and row.state in PANDA_FINAL | _TOLD
+        return Heard(left=_leftovers(attempt, row, home, settings), stop=told)
     if row is not None and row.state is PandaState.TOVALIDATE:
         return Heard()  # the verdict decides whether it is cleaned, or runs anew
     if row is None or row.state in PANDA_FINAL or row.state in _SAID:
@@ -275,8 +274,11 @@ def _write(
     workers.moved(session, {row.id for row in rows_of}, now)
     fresh = _unchanged(session, {job_id: jobs[job_id] for job_id in news})
     clearing.enter(session, {jobs[i]: left for i in sorted(fresh) if (left := news[i].left)}, now)
+    wishes.withdraw(session, {(jobs[i].app, jobs[i].app_job_id) for i in fresh if news[i].stop}, now)
     changes = {booked[jobs[i].app_job_id]: change for i in fresh if (change := news[i].change)}
     settled = books.settle(session, changes, now)
+    running = [row for row in settled.written if changes[row].to is PandaState.RUNNING and row.reporter == PILOT]
+    wishes.vouch(session, rows[0].app, [row.app_job_id for row in running], None)  # its pilot asks PanDA itself
     stale = set(changes) - set(settled.written) - set(settled.illegal)  # a heartbeat came between
     told = [attempt for attempt in rows if attempt.id in fresh and booked.get(attempt.app_job_id) not in stale]
     for request in (Request.FETCH, Request.CLEAN):

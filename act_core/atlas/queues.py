@@ -59,17 +59,24 @@ def _is(server: str, name: str) -> tuple[ColumnElement[bool], ...]:
     return PandaQueue.server == server, PandaQueue.name == name
 
 
+def any_known(session: Session, server: str) -> bool:
+    """False: CRIC has not been read yet, or not since the tables were upgraded."""
+    return session.execute(select(PandaQueue.name).where(PandaQueue.server == server).limit(1)).first() is not None
+
+
 def unserved(session: Session, server: str, name: str) -> str | None:
     """Why a queue that is in the tables is not served; None: it is."""
     row = session.execute(select(PandaQueue.served, PandaQueue.why).where(*_is(server, name))).one_or_none()
     return None if row is None or row.served else row.why or "it is another's"
 
 
-def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: int, now: datetime) -> int:
+def room(session: Session, owner: tuple[str, str], queue: str, maxjobs: int, most_waiting: int, now: datetime) -> int:
     """How many more jobs the queue can hold: bounded by its maxjobs, and by how many wait to be sent to a CE.
 
-    What PanDA has reserved for us in an answer that was lost counts, too, until PanDA has given it up.
+    What PanDA has reserved for us in an answer that was lost counts, too, until PanDA has given it up. `owner`: PanDA's
+    server and the application, since another instance may have a queue of this name.
     """
+    server, app = owner
     of_queue = (PandaRow.server == server, PandaRow.queue == queue)
     present = session.execute(
         select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state.in_(OPEN))
@@ -78,7 +85,7 @@ def room(session: Session, server: str, queue: str, maxjobs: int, most_waiting: 
         select(func.count()).select_from(PandaRow).where(*of_queue, PandaRow.state == PandaState.SENT.value)
     ).scalar_one()
     waiting = session.execute(
-        select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue)
+        select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.share == queue, CeJob.app == app)
     ).scalar_one()
     lost = asks.reserved(session, server, queue, now)
     return max(0, room_of(maxjobs, most_waiting, present, unbound, waiting) - lost)

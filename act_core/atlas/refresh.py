@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from act_core.atlas.cric import Parsed, Queue, parse_queues
 from act_core.atlas.cric_feed import Source, fetch_cric, queues_of
-from act_core.atlas.instance import server_of
+from act_core.atlas.instance import server_key
 from act_core.atlas.offline import call_back
 from act_core.atlas.queues import all_parsed
 from act_core.db import ces
@@ -66,10 +66,14 @@ async def refresh(rt: Runtime, _key: str) -> Counts:
     parsed = await asyncio.to_thread(parse_queues, feed.content, cric, settings.app.panda.sites, settings.arc.sites)
     for problem in rt.kept(_Told, _Told).new(parsed.problems):
         logger.warning("CRIC: %s", problem)
-    owner = Owner(server_of(rt), f"{CRIC} {settings.instance}" if settings.instance else CRIC)
-    counts = await rt.write(write_queues, owner, parsed, settings.arc.sites, rt.now())
+    counts = await rt.write(write_queues, owner_of(settings), parsed, settings.arc.sites, rt.now())
     counts += Counts({word: n for word, n in (("bad entries", len(parsed.problems)),) if n})
     return counts if settings.arc.tower.observe else counts + await call_back(rt)
+
+
+def owner_of(settings: Settings) -> Owner:
+    """Of these settings' feed."""
+    return Owner(server_key(settings), f"{CRIC} {settings.instance}" if settings.instance else CRIC)
 
 
 def named(settings: Settings) -> Cric:

@@ -19,7 +19,7 @@ from act_core.runtime import Counts, Runtime
 from act_core.settings.model import Settings
 
 logger = log(__name__)
-ORIGIN, ORIGIN_LENGTH = "cric", 16  # of an instance: its name after @
+ORIGIN = "cric"  # of an instance: its name after @
 KEY = "downtimes"
 QUERY = "/api/core/downtime/query/"
 
@@ -49,7 +49,7 @@ async def refresh(rt: Runtime, _key: str) -> Counts:
     parsed = await asyncio.to_thread(parse_downtimes, feed.content, rt.now())
     for problem in parsed.problems:
         logger.warning("CRIC: %s", problem)
-    n = await rt.write(_write, server_of(rt), _origin(settings), parsed.announced)
+    n = await rt.write(_write, server_of(rt), origin_of(settings), parsed.announced)
     counts = {"downtimes": n, "bad downtimes": len(parsed.problems)}
     return Counts({word: n for word, n in counts.items() if n})
 
@@ -61,8 +61,8 @@ def _source(settings: Settings) -> Source:
     return Source(address(settings), ca, settings.app_dir / "cric-downtimes.json", shown, "CRIC's downtimes")
 
 
-def _origin(settings: Settings) -> str:
-    return f"@{settings.instance}"[:ORIGIN_LENGTH] if settings.instance else ORIGIN
+def origin_of(settings: Settings) -> str:
+    return f"@{settings.instance}" if settings.instance else ORIGIN
 
 
 def _write(session: Session, server: str, origin: str, announced: Sequence[Announced]) -> int:

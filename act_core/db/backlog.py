@@ -140,7 +140,7 @@ def _line(
         job.share == share,
         or_(job.due_at.is_(None), job.due_at <= now),
         job.request.is_(None),
-        or_(job.vouched_until.is_(None), job.vouched_until > now),
+        fences.vouched(job, now),
         fences.passed(job, now),
         or_(job.id % n == mine, job.state_since <= now - spread),
         which(job),

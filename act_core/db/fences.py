@@ -44,6 +44,11 @@ def passed(job: Any, now: datetime) -> ColumnElement[bool]:
     return or_(job.fenced_until.is_(None), job.fenced_until <= now)
 
 
+def vouched(job: Any, now: datetime) -> ColumnElement[bool]:
+    """Whether an application stands for the attempt at the moment. `job`: (an alias of) the table of attempts."""
+    return or_(job.vouched_until.is_(None), job.vouched_until > now)
+
+
 def of(session: Session, keys: Collection[str], *, lock: bool = False) -> dict[str, Fence]:
     """The fences of these attempts, by submission key."""
     found: dict[str, Fence] = {}

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import Session
 
+from act_core.db import fences
 from act_core.db.attempts import Attempt, as_attempt, attempts
 from act_core.db.bulk import chunks
 from act_core.db.models import Ce, CeJob, CeJobArchive, Description, PlacementCe
@@ -19,6 +20,7 @@ _LIVING = tuple(state.value for state in LIVING)
 _ON_CE = tuple(state.value for state in ON_CE)
 _WAITING_INPUTS = (CeState.SUBMITTED.value, CeState.HOLDING.value)
 _OVER = tuple(state.value for state in ENDED | FINAL)
+_FINAL = tuple(state.value for state in FINAL)
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
@@ -49,7 +51,7 @@ def specs(session: Session, ids: Collection[int]) -> dict[int, JobSpec]:
 
 
 def awaiting_inputs(session: Session, ce: str, now: datetime, limit: int) -> list[Attempt]:
-    """Accepted jobs whose inputs, and with them the commit, have not been sent; nobody wants them dead."""
+    """Accepted jobs whose inputs, and with them the commit, have not been sent; they are wanted."""
     return _listed(
         session,
         CeJob.ce == ce,
@@ -57,6 +59,7 @@ def awaiting_inputs(session: Session, ce: str, now: datetime, limit: int) -> lis
         CeJob.state.in_(_WAITING_INPUTS),
         CeJob.due_at <= now,
         CeJob.inputs_sent_at.is_(None),
+        fences.vouched(CeJob, now),
         or_(CeJob.request.is_(None), CeJob.request == Request.FETCH.value),
         limit=limit,
     )
@@ -140,6 +143,18 @@ def wished_unplaced(session: Session, limit: int) -> list[Attempt]:
     return [as_attempt(row) for row in session.execute(unplaced.order_by(CeJob.request, CeJob.id).limit(limit))]
 
 
+def uncared(session: Session) -> list[str]:
+    """CEs that nobody asks."""
+    return list(session.scalars(select(Ce.name).where(Ce.mode.notin_(CARED_FOR))))
+
+
+def wished_over(session: Session, names: Collection[str], requests: Sequence[Request], limit: int) -> list[Attempt]:
+    """Attempts at these CEs that are over, and of which somebody wants one of these."""
+    words = [request.value for request in requests]
+    wanted = (CeJob.ce.in_(names), CeJob.request.in_(words), CeJob.state.in_(_FINAL))
+    return [as_attempt(row) for row in session.execute(attempts().where(*wanted).limit(limit))]
+
+
 def by_keys(session: Session, keys: Collection[SubmissionKey]) -> Mapping[SubmissionKey, CeState]:
     """The states of attempts with these submission keys, rows at rest included."""
     found: dict[SubmissionKey, CeState] = {}
@@ -184,7 +199,8 @@ def _submit_besides(now: datetime) -> ColumnElement[bool]:
     return or_(
         _has_any(CeJob.request, acted, _due(now)),
         _has(CeJob.request == Request.CLEAN.value, CeJob.state.in_(_LIVING), _due(now)),
-        _has_any(CeJob.state, (CeState.SUBMITTING.value, *_WAITING_INPUTS), CeJob.due_at <= now),
+        _has(CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= now),
+        _has_any(CeJob.state, _WAITING_INPUTS, CeJob.due_at <= now, fences.vouched(CeJob, now)),
         exists().where(CeJob.ce.is_(None), CeJob.request.is_not(None)),
     )
 

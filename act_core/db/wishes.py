@@ -15,7 +15,7 @@ from act_core.states import FINAL, STRENGTH, CeState, Request
 # Whose `due_at` is a deadline or a pause of the submission, not of what somebody may wish.
 _KEEP_DUE = (CeState.TOSUBMIT.value, CeState.SUBMITTING.value)
 
-_MAY_BE_SENT = tuple(sorted(state.value for state in CeState if state not in FINAL))
+_NOT_OVER = tuple(sorted(state.value for state in CeState if state not in FINAL))
 
 _AGAIN = {Request.RESUBMIT, Request.RERUN}
 REFUSED, KEPT = "refused", "kept"
@@ -67,6 +67,15 @@ def wish_of(session: Session, ids: Collection[int], request: Request, now: datet
         )
 
 
+def withdraw(session: Session, jobs: Collection[tuple[str, str]], now: datetime) -> None:
+    """Nobody wants more of these jobs (application, name): attempts of them that are not over are cancelled."""
+    for app in sorted({app for app, _ in jobs}):
+        for chunk in chunks(sorted(job for of, job in jobs if of == app)):
+            open_ones = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.state.in_(_NOT_OVER))
+            ids = session.scalars(select(CeJob.id).where(*open_ones).order_by(CeJob.id).with_for_update()).all()
+            wish_of(session, ids, Request.CANCEL, now)
+
+
 def waiting(session: Session, app: str, app_job_ids: Collection[str]) -> dict[str, int]:
     """Of these jobs, the attempts that no call was made for: {app_job_id: id}. They stay so until the commit."""
     found: dict[str, int] = {}
@@ -77,11 +86,14 @@ def waiting(session: Session, app: str, app_job_ids: Collection[str]) -> dict[st
     return found
 
 
-def vouch(session: Session, app: str, app_job_ids: Collection[str], until: datetime) -> None:
-    """Their application knows that these jobs are wanted: they may be sent, or sent anew, until then."""
+def vouch(session: Session, app: str, app_job_ids: Collection[str], until: datetime | None) -> None:
+    """Their application knows that these jobs are wanted: they may be sent until then, and what follows them, too.
+
+    None: nobody need say so any more.
+    """
     for chunk in chunks(sorted(set(app_job_ids))):
-        open_ones = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.state.in_(_MAY_BE_SENT))
-        session.execute(update(CeJob).where(*open_ones).values(vouched_until=until))
+        newest = (CeJob.app == app, CeJob.app_job_id.in_(chunk), CeJob.superseded_by.is_(None))
+        session.execute(update(CeJob).where(*newest).values(vouched_until=until))
 
 
 def _wanted(request: Request, now: datetime) -> dict[str, Any]:

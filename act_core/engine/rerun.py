@@ -16,6 +16,7 @@ from act_core.runtime import Counts, Runtime
 from act_core.states import ENDED, FINAL, CeState, Request
 
 BATCH = 500
+HEARD_SOON, UNHEARD_FOR = timedelta(minutes=1), timedelta(days=1)
 RESTARTED = {CeState.FAILED, CeState.HOLDING}
 NOT_SO = "job has not failed", "job is not held"  # A-REX's words (act.md 5), and those of the HTCondor back end
 _ONCE_MORE = {CeState.DONE, CeState.DONEFAILED, CeState.CANCELLED, CeState.VOID}
@@ -103,19 +104,27 @@ def too_late(attempt: Attempt, now: datetime) -> bool:
     return attempt.submit_before is not None and now >= attempt.submit_before
 
 
+def unheard(attempt: Attempt, now: datetime) -> bool:
+    """Whether a failed job waits for its application to say that it is still wanted."""
+    until = attempt.vouched_until
+    return attempt.state is CeState.FAILED and until is not None and until <= now < until + UNHEARD_FOR
+
+
 async def rerun(rt: Runtime, ce: str) -> Counts:
     """Obey wishes to rerun failed jobs where they are, and to release held ones."""
     found = await rt.read(queries.wished, ce, [Request.RERUN], rt.now(), BATCH)
     if not found:
         return Counts()
     now, end = rt.now(), await rt.ce(ce)
+    waits = {a: Stay({"due_at": now + HEARD_SOON}) for a in found if unheard(a, now)}
+    found = [a for a in found if a not in waits]
     asked = [
         a
         for a in found
         if (a.state in RESTARTED or asked_before(a)) and a.remote_id and not (a.released_at or too_late(a, now))
     ]
     refused = {a: Stay(reason=f"no rerun: it is {a.state}, closed, or too late", wish_done=True) for a in found}
-    counts = await settle(rt, {a: stay for a, stay in refused.items() if a not in asked}, "rerun")
+    counts = await settle(rt, waits | {a: stay for a, stay in refused.items() if a not in asked}, "rerun")
     failed = {a: intent(a, now) for a in asked if a.state is CeState.FAILED}
     begun = await settled_attempts(rt, failed, "rerun")
     mine = begun + [attempt for attempt in asked if attempt not in failed]

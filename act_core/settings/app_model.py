@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from act_core.settings.quantities import FilePath, Seconds, Switch
 from act_core.settings.section import Section
 
-INSTANCE = r"^[a-z][a-z0-9_]{0,15}$"  # a name of an instance; its jobs' application
+INSTANCE = r"^[a-z][a-z0-9_]{0,10}$"  # a name of an instance; its jobs' application; a part of `origin` in tables
 APPLICATIONS = ("atlas", "manual", "simple")
 PRODUCTION = "production"  # the role that PanDA's new API asks of everything that writes (panda.md 1.3)
 

@@ -25,9 +25,11 @@ from act_core.atlas.accounts import (
     total,
     twice_executed,
 )
+from act_core.atlas.books import HARVESTER
 from act_core.atlas.final import for_the_books
+from act_core.atlas.hand_back import after_delivery
 from act_core.atlas.heartbeat import after_report
-from act_core.atlas.reports import Outcome, UpdateAnswer
+from act_core.atlas.reports import Outcome, Update, UpdateAnswer
 from act_core.states import CeState, PandaEnd, PandaState, end_of
 from tests.atlas.house import BOOKED
 
@@ -178,10 +180,11 @@ def test_what_never_ran_is_no_execution() -> None:
     assert twice_executed([tried(1, S.LOST)]) is None
 
 
-def test_only_jobs_at_a_ce_may_take_long() -> None:
+def test_only_jobs_at_a_ce_or_in_pandas_hands_may_take_long() -> None:
     bound = patience(timedelta(days=1), timedelta(days=10))
     assert set(bound) == set(PandaState) - {PandaState.CLOSED}
-    assert {state for state, time in bound.items() if time.days == 10} == {PandaState.STARTING, PandaState.RUNNING}
+    long = {PandaState.STARTING, PandaState.RUNNING, PandaState.AWAITING}  # PanDA may hold the last for two days
+    assert {state for state, time in bound.items() if time.days == 10} == long
 
 
 def test_what_a_second_closing_changes_is_told_in_words() -> None:
@@ -205,3 +208,22 @@ def test_a_day_is_good_if_nothing_is_unaccounted_twice_or_missing() -> None:
     assert not replace(good, accounts=(Account("A", taken=1),)).good
     assert not replace(good, doubly=good.unverified).good
     assert not replace(good, unaccounted=good.unverified).good
+
+
+def said(status: str, code: int | None = None) -> Update:
+    return Update.model_validate({"job_id": 7, "attempt_nr": 1, "job_status": status, "pilot_error_code": code})
+
+
+@pytest.mark.parametrize(
+    ("report", "told", "ended_as", "cause"),
+    [
+        (said("finished"), "finished", "finished", None),
+        (said("failed", 1008), "finished", "finished", None),  # a true pilot's: we know only that its CE job went well
+        (said("failed", 1213), "failed", "failed", "pilot 1213"),
+        (said("failed", 1144), "cancelled", "killed", "pilot 1144"),
+    ],
+)
+def test_the_books_know_how_a_harvesters_job_ended(report: Update, told: str, ended_as: str, cause: str | None) -> None:
+    row = replace(BOOKED, state=PandaState.TOREPORT, reporter=HARVESTER)
+    change = after_delivery(row, report, told, None, NOON)
+    assert (change.columns["ended_as"], change.columns["cause"]) == (ended_as, cause)

@@ -6,6 +6,7 @@ import pytest
 
 from act_core.atlas import asks, lost_answers
 from act_core.atlas.asks import Ask, What
+from act_core.atlas.books import HARVESTER
 from act_core.atlas.fetch_jobs import fetch_jobs
 from act_core.atlas.instance import server_of
 from act_core.atlas.lost_answers import at_most, still_reserved
@@ -91,6 +92,17 @@ async def test_what_panda_cannot_have_reserved_is_not_held_against_a_queue(queue
     await queue.run(FETCH)
     assert sorted(await queue.rows()) == taken
     assert queue.book(one[0]).acquisitions == 1
+
+
+async def test_jobs_of_which_a_harvester_reports_account_for_none_that_are_reserved(queue: House) -> None:
+    """PanDA is never told of them by us, and they are long running there."""
+    (handed,) = await queue.bound()
+    await queue.run("heartbeat")
+    await queue.change(handed, reporter=HARVESTER, told=None, heartbeat_due_at=None)
+    await lose(queue, 1)
+    both(queue, minutes=7)
+    assert (await queue.run(FETCH))["lost_answers"] == 1
+    assert [ask.n for ask in await lost(queue)] == [1]
 
 
 async def test_a_spoilt_answer_that_reserved_nothing_is_forgotten(queue: House) -> None:

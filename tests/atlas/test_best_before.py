@@ -98,6 +98,34 @@ async def test_what_panda_gave_up_while_the_tower_stood_still_is_not_sent_and_wh
     assert (await home.attempt(bound)).ce is None
 
 
+async def test_what_panda_gave_up_gets_no_inputs_and_no_second_chance_at_its_ce(queue: House) -> None:
+    """The client's input is the commit: what a CE has accepted must not begin any more; nor may a failed job."""
+    accepted, failed = await queue.bound(2)
+    await queue.run("heartbeat")
+    now = queue.rt.now()
+    await queue.moved(accepted, "submitted", ce=CE, remote_id="r1", due_at=now)
+    await queue.moved(failed, "failed", ce=CE, remote_id="r2", request="rerun", request_at=now)
+    both(queue, hours=3)
+    assert {queue.book(number).status for number in (accepted, failed)} == {"failed"}
+    await queue.run("submit")  # before PanDA is asked
+    assert (await queue.attempt(accepted)).inputs_sent_at is None
+    assert ((await queue.attempt(failed)).state, (await queue.attempt(failed)).reruns) == (C.FAILED, 0)
+    await queue.run("heartbeat")
+    assert {(await queue.row(number)).state for number in (accepted, failed)} == {P.TOKILL}
+    assert {(await queue.attempt(number)).request for number in (accepted, failed)} == {"cancel"}
+
+
+async def test_a_failed_job_begins_again_at_its_ce_when_panda_has_been_heard(queue: House) -> None:
+    number = await queue.running()
+    await queue.moved(number, "failed", ce=CE, remote_id="r2", request="rerun", request_at=queue.rt.now())
+    both(queue, minutes=100)
+    await queue.run("submit", "heartbeat")
+    queue.later(minutes=2)
+    assert (await queue.attempt(number)).reruns == 0
+    await queue.run("submit")
+    assert (await queue.attempt(number)).reruns == 1, "the CE is asked"
+
+
 async def test_after_a_stop_that_panda_has_sat_out_all_goes_on(home: House) -> None:
     (number,) = await home.bound()
     await home.run("heartbeat")
@@ -129,3 +157,15 @@ async def test_a_report_that_panda_does_not_take_vouches_for_nothing(queue: Hous
     await queue.run("heartbeat")
     assert (await queue.attempt(number)).vouched_until == before
     assert (await queue.attempt(number)).ce in (None, CE)
+
+
+async def test_what_is_validated_for_long_runs_anew_without_waiting_for_a_heartbeat(queue: House) -> None:
+    number = await queue.running()
+    await queue.ended(number, ce=CE, remote_id="r1")
+    for _ in range(5):
+        both(queue, minutes=31)
+        await queue.run("heartbeat")
+    ended = await queue.attempt(number)
+    assert ended.state == C.DONE
+    assert ended.vouched_until is not None
+    assert ended.vouched_until > queue.rt.now()

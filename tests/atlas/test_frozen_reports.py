@@ -57,6 +57,15 @@ async def test_a_second_try_sends_the_same_bytes(queue: House, sent: list[str]) 
     assert (await queue.row(number)).state == P.CLOSED.value
 
 
+async def test_a_report_whose_answer_was_lost_counts_as_what_it_told(queue: House, sent: list[str]) -> None:
+    """PanDA has it, and answers the second one with `alreadydone`: the job was not taken back."""
+    number = await sent_once(queue, sent)
+    queue.later(minutes=1)
+    assert (await queue.run("heartbeat"))["final"] == 1
+    row = await queue.row(number)
+    assert (row.state, row.told, row.ended_as) == (P.CLOSED.value, "finished", "finished")
+
+
 @pytest.mark.parametrize("columns", [{"report": "{}"}, {"sent_at": None}, {"report": None, "error": "x"}])
 async def test_no_verdict_changes_a_report_that_was_sent(
     queue: House, sent: list[str], columns: dict[str, Any], caplog: pytest.LogCaptureFixture

@@ -235,25 +235,10 @@ def test_how_a_worker_ended(truepilot: bool, state: CeState | None, report: dict
 )
 def test_a_report_is_handed_back_until_it_is_there(trouble: OSError | None, to: PandaState | None) -> None:
     row = replace(BOOKED, state=PandaState.TOREPORT, reporter=HARVESTER, refused=2)
-    change = after_delivery(row, "failed", trouble, NOW)
+    change = after_delivery(row, Update(job_id=7, job_status="failed"), "failed", trouble, NOW)
     assert change.to is to
     due = change.columns["heartbeat_due_at"]
     assert due == (None if to else NOW + timedelta(seconds=40))
-
-
-@pytest.mark.parametrize(
-    ("told", "report", "ended_as", "cause"),
-    [
-        ("finished", {"job_status": "finished"}, "finished", None),
-        ("finished", {"job_status": "failed"}, "finished", None),
-        ("failed", {"job_status": "failed", "pilot_error_code": 1137}, "failed", "pilot 1137"),
-        ("cancelled", {"job_status": "failed", "pilot_error_code": 1144}, "killed", "pilot 1144"),
-    ],
-)
-def test_the_books_know_how_a_worker_ended(told: str, report: dict[str, Any], ended_as: str, cause: str | None) -> None:
-    row = replace(BOOKED, state=PandaState.TOREPORT, reporter=HARVESTER, report=json.dumps(report))
-    columns = after_delivery(row, told, None, NOW).columns
-    assert (columns["ended_as"], columns["cause"]) == (ended_as, cause)
 
 
 @pytest.mark.parametrize("make", [lambda place: None, lambda place: place.write_text("a file")], ids=["gone", "a file"])

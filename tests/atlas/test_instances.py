@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from act_core.atlas import bind, fetch_jobs, refresh, refresh_downtimes
 from act_core.atlas.joblog import links
 from act_core.atlas.logplaces import area
+from act_core.db.ces import all_ces, sync_ces
+from act_core.db.downtimes import Downtime, coming, sync_downtimes
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaRow
 from act_core.settings.app_model import AppSettings, Instance
 from act_core.settings.instances import settings_of
-from act_core.settings.model import Settings
+from act_core.settings.model import Settings, Site
 from act_core.simulators.cric_http import QUEUES, Cric
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
 from act_core.simulators.faults import Kind
@@ -123,6 +126,18 @@ async def test_a_queue_that_one_feed_names_no_longer_stays_the_others(two: Two) 
     assert list(await rows(two)) == [(two.server, number)]
 
 
+async def test_the_longest_name_has_its_place_in_the_tables(atlas: House) -> None:
+    longest = "a" * 11
+    AppSettings.model_validate({"instances": {longest: {"panda": {"server": "https://x"}}}})
+    seen, now = atlas.rt.settings.seen_by(longest), atlas.rt.now()
+    sites = {"arc1": Site(endpoint="https://arc1.example/arex", kind="arc_rest")}
+    await atlas.rt.write(sync_ces, sites, refresh.owner_of(seen).origin, now)
+    announced = [Downtime("arc1", now, now + timedelta(hours=1))]
+    await atlas.rt.write(sync_downtimes, refresh_downtimes.origin_of(seen), announced)
+    assert await atlas.rt.read(coming, now) == announced
+    assert {row.origin for row in await atlas.rt.read(all_ces)} >= {f"cric {longest}"}
+
+
 def test_keys_that_are_not_set_are_the_common_ones() -> None:
     app = AppSettings.model_validate(
         {
@@ -152,8 +167,20 @@ def test_an_instance_keeps_its_files_apart() -> None:
         ({"a": {"panda": {"server": "https://x"}}, "b": {"panda": {"server": "https://x"}}}, "is that of a"),
         ({"manual": {"panda": {"server": "https://x"}}}, "is an application"),
         ({"Not a name": {"panda": {"server": "https://x"}}}, "match pattern"),
+        ({"a" * 12: {"panda": {"server": "https://x"}}}, "match pattern"),
     ],
 )
 def test_instances_that_cannot_be_told_apart_are_refused(instances: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         AppSettings.model_validate({"panda": {"server": "https://one"}, "instances": instances})
+
+
+async def test_what_waits_for_one_server_bounds_nothing_that_is_taken_from_the_other(two: Two) -> None:
+    two.house.configure(panda={"minjobs": 3})
+    two.house.rt._views.clear()  # made of other settings
+    two.house.order(3)
+    two.other.books.create(JobOrder(queue=QUEUE, n=3))
+    await fetch_jobs.fetch_jobs(two.house.rt, QUEUE)
+    await bind.bind(two.house.rt, QUEUE)
+    await two.house.run("fetch-jobs")
+    assert sum(server == two.server for server, _ in await rows(two)) == 3

@@ -111,17 +111,27 @@ async def test_a_report_that_was_not_sent_before_the_stop_is_sent_once(queue: Ho
 async def test_a_job_of_a_queue_that_is_gone_goes_back(queue: House, gone: bool) -> None:
     (number,) = await queue.taken()
     await queue.run("heartbeat")
+    del queue.cric_feed.entries[QUEUE]
+    await queue.serve(name="OTHER")
     if gone:
-        await queue.rt.write(lambda session: session.execute(delete(PandaQueue)) and None)
-    else:
-        del queue.cric_feed.entries[QUEUE]
-        await queue.serve(name="OTHER")
+        this = delete(PandaQueue).where(PandaQueue.name == QUEUE)
+        await queue.rt.write(lambda session: session.execute(this) and None)
     both(queue, minutes=30)
     await queue.run("translate", "heartbeat")
     assert ((await queue.row(number)).state, await queue.attempts(number)) == (P.CLOSED, [])
     why = "has no CE" if gone else "is not served by this tower any more: CRIC names it no longer"
     assert why in str(queue.book(number).columns["pilotErrorDiag"])
     assert await bind.due(queue.rt) == []
+
+
+async def test_before_cric_is_read_no_job_goes_back(queue: House) -> None:
+    """The tables of queues are empty after an upgrade; the stages begin side by side."""
+    (number,) = await queue.taken()
+    await queue.rt.write(lambda session: session.execute(delete(PandaQueue)) and None)
+    assert await queue.run("translate", "heartbeat") == {"told": 1}
+    assert (await queue.row(number)).state == P.SENT
+    await queue.run("refresh-queues")
+    assert await queue.run("translate") == {"bound": 1}
 
 
 async def test_a_job_of_a_queue_that_is_drained_at_its_ces_is_described_and_waits(queue: House) -> None:

@@ -8,6 +8,7 @@ import pytest
 from act_core.atlas import mirror
 from act_core.atlas.mirror import Heard, heard
 from act_core.atlas.pilot_word import LARGEST
+from act_core.db import wishes
 from act_core.db.models import CeJob
 from act_core.engine.rerun import resubmit
 from act_core.states import CeState, PandaState, Request
@@ -72,6 +73,22 @@ async def test_a_living_job_can_be_resubmitted_by_hand(queue: House) -> None:
     assert first.superseded_by == second.submission_key
     assert second.state == C.TOSUBMIT.value
     assert (await queue.row(number)).state == P.STARTING.value
+
+
+async def test_what_panda_is_told_has_ended_does_not_begin_again(queue: House) -> None:
+    """Somebody resubmits it by hand while PanDA is away, and its rest is cleaned from the CE already."""
+    number = await queue.running()
+    await queue.ended(number, C.DONEFAILED, ce=CE, remote_id="r1")
+    await queue.run("clean")
+    asked = [(await queue.attempt(number)).app_job_id]
+    answers = await queue.rt.write(wishes.wish, "atlas", asked, Request.RESUBMIT, queue.rt.now())
+    assert set(answers.values()) == {Request.RESUBMIT.value}
+    await resubmit(queue.rt, CE)
+    await queue.tower.news()
+    await queue.run("submit", "heartbeat")
+    await queue.tower.news()
+    assert [one.state for one in await queue.attempts(number)] == [C.DONEFAILED, C.CANCELLED]
+    assert (queue.book(number).status, (await queue.row(number)).state) == ("failed", P.CLOSED)
 
 
 async def test_a_resubmission_that_is_not_granted_is_the_end(queue: House) -> None:

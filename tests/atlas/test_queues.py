@@ -13,7 +13,7 @@ COUNTED |= {PandaState.FORGOTTEN, PandaState.TOVALIDATE, PandaState.TOKILL}
 
 
 async def room(house: House, maxjobs: int, waiting: int, queue: str = QUEUE) -> int:
-    return await house.rt.read(queues.room, server_of(house.rt), queue, maxjobs, waiting, house.rt.now())
+    return await house.rt.read(queues.room, (server_of(house.rt), "atlas"), queue, maxjobs, waiting, house.rt.now())
 
 
 async def test_an_empty_queue_has_room_up_to_the_lower_bound(queue: House) -> None:

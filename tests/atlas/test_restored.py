@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import delete
 
 from act_core.atlas import forgotten
+from act_core.atlas.books import HARVESTER
 from act_core.atlas.forgotten import STRANGE, in_doubt
 from act_core.cli.panda import told
 from act_core.db import orphans
@@ -201,3 +202,19 @@ async def test_more_rows_than_a_batch_are_put_in_doubt(queue: House, monkeypatch
     assert await queue.rt.write(forgotten.restored, queue.rt.now()) == 20
     assert await queue.rt.write(forgotten.restored, queue.rt.now()) == 0
     assert await queue.states() == dict.fromkeys(numbers, P.FORGOTTEN.value)
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["it is on a CE", "it never was"])
+async def test_a_harvesters_job_waits_for_the_lists_and_is_sent_once(home: House, sent: bool) -> None:
+    """PanDA is asked of none of these: what the CEs have decides."""
+    number = await started(home) if sent else (await home.bound())[0]
+    both(home, minutes=20)
+    await restore(home, number, told=False)
+    await home.change(number, reporter=HARVESTER, heartbeat_due_at=None)
+    await home.rt.write(forgotten.restored, home.rt.now())
+    await run_all(home, 1)
+    assert ((await home.row(number)).state, await home.attempts(number)) == (P.SENT, [])
+    home.later(minutes=46)
+    await home.run("reconcile-ces", "translate")
+    row = await home.row(number)
+    assert (row.state, row.error) == ((P.TOREPORT, STRANGE) if sent else (P.STARTING, None))

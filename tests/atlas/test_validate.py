@@ -6,15 +6,17 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import update
 
 from act_core.atlas import validate
 from act_core.atlas.final import STAGE_OUT_FAILED
 from act_core.atlas.outputs import Judged
 from act_core.atlas.validate import after_check
+from act_core.db.models import Ce
 from act_core.settings.app_model import Validation
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
-from tests.atlas.house import BOOKED, House
+from tests.atlas.house import BOOKED, CE, House
 
 P = PandaState
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -210,3 +212,21 @@ def test_a_job_that_cannot_run_anew_fails_and_says_why() -> None:
     change = after_check(row, Judged("rerun", "a: absent"), NOW, RULES, "no attempt is left")
     assert change.to is P.TOREPORT
     assert json.loads(change.columns["report"])["pilot_error_diag"].endswith("(no attempt is left): a: absent")
+
+
+@pytest.mark.parametrize("mode", ["offline", "abandoned"])
+async def test_a_ce_that_is_asked_no_more_holds_up_no_verdict_and_no_kill(queue: House, mode: str) -> None:
+    """Their attempts are over: neither a next attempt nor a kill needs the CE."""
+    anew, killed = await queue.bound(2)
+    for number in (anew, killed):
+        await queue.over(number, ce=CE, remote_id=f"r{number}")
+    queue.shelf.files.delete(urlsplit(next(iter(queue.urls(queue.produced(anew)).values()))).path)
+    await queue.tower.news()
+    await queue.rt.write(lambda session: session.execute(update(Ce).values(mode=mode)) and None)
+    queue.books.kill([killed], None, queue.clock.now())
+    await queue.run("heartbeat", "fetch-validate", "submit")
+    await queue.tower.news()
+    await queue.run("heartbeat")
+    assert [one.state for one in await queue.attempts(anew)] == ["done", "tosubmit"]
+    assert queue.book(killed).status == "cancelled"
+    assert (await queue.row(killed)).state == PandaState.CLOSED
