@@ -1,16 +1,24 @@
 """Outputs on a real XRootD storage: what is wrong is found and named, by root:// and by https:// alike."""
 
+import json
 import os
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from xrootd import Xrootd
 
+from act_core.atlas.books import Booked
+from act_core.atlas.outputs import judged
+from act_core.atlas.reports import Update
+from act_core.atlas.validate import after_check
+from act_core.settings.app_model import Validation
+from act_core.states import PandaState
 from act_core.storage.base import Backend, Fate, Limits, Outcome, Verdict, Wanted
 from act_core.storage.root import Root
 from act_core.storage.storage import Storage
@@ -18,7 +26,15 @@ from act_core.storage.webdav import Webdav
 
 pytestmark = pytest.mark.real
 
-MANY, EACH = 1000, 40
+MANY, EACH, JOBS = 1000, 40, 100
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+RULES = Validation()
+ROW: Mapping[str, Any] = {
+    **dict.fromkeys(("told", "told_at", "ce", "node", "started_at", "ended_at", "error")),
+    **{"id": 1, "version": 0, "server": "s", "panda_id": 7, "attempt_nr": 1, "queue": "Q", "label": "managed"},
+    **{"state": PandaState.TOVALIDATE, "wanted": "transferring", "refused": 0, "cores": 1, "checks": 0},
+    "reporter": "tower",
+}
 TIME = timedelta(seconds=60)
 BOTH = ("root", "https")
 
@@ -78,6 +94,21 @@ async def test_of_a_thousand_outputs_each_bad_one_is_found_and_named(
     assert all(f"not {int(files[name].adler32 or '', 16):08x}" in found[name].words for name in altered)
     counted = Counter(verdict.outcome for verdict in found.values())
     assert counted == {Outcome.MATCH: MANY - 3 * EACH, Outcome.MISMATCH: 2 * EACH, Outcome.ABSENT: EACH}
+    for n in range(JOBS):
+        of_job = {name: files[name] for name in sorted(files)[n::JOBS]}
+        bad = of_job.keys() & {*shorter, *altered, *missing}
+        assert named_in_the_report(of_job, verdicts) == bad
+
+
+def named_in_the_report(files: Mapping[str, Wanted], verdicts: Mapping[Wanted, Verdict]) -> set[str]:
+    """Which outputs of a job PanDA is told of by name, where no attempt is left; none: it is reported as finished."""
+    report = Update(job_id=7, job_status="finished", attempt_nr=1).model_dump_json(exclude_none=True)
+    row = Booked(**ROW, report=report)
+    change = after_check(row, judged(files, verdicts, RULES), NOW, RULES, denied="no attempt is left")
+    told = json.loads(change.columns.get("report", report))
+    named = {name for name in files if name in told.get("pilot_error_diag", "")}
+    assert told["job_status"] == ("failed" if named else "finished")
+    return named
 
 
 @pytest.mark.parametrize("scheme", BOTH)
