@@ -116,12 +116,13 @@ def show(
     language: Annotated[
         Language | None, typer.Option("--as", help="its newest description instead, in this language of ARC")
     ] = None,
+    of: Annotated[str | None, typer.Option("--app", help="of this application, where several have the id")] = None,
     json: Json = False,
 ) -> None:
     """Show a job's whole story: attempts, events, where its outputs lie."""
     held = settings()
     with database(held) as db:
-        stories = [story(db, held, one) for one in ids]
+        stories = [story(db, held, one, of) for one in ids]
     if language is not None:
         for told in stories:
             out.print(plain(_in_words(told, language)), markup=False)

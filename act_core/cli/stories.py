@@ -48,11 +48,13 @@ def meant(db: Database, settings: Settings, one: str) -> str:
     return next(iter(names), one)
 
 
-def story(db: Database, settings: Settings, one: str) -> dict[str, Any]:
-    """All that is known of a job, by any of its ids. Raises BadInput for an unknown one."""
+def story(db: Database, settings: Settings, one: str, app: str | None = None) -> dict[str, Any]:
+    """All that is known of a job, by any of its ids. Raises BadInput for an unknown one, and for two of one id."""
     one = meant(db, settings, one)
-    wanted = Filter(ids=(one,), newest=False)
-    found: list[AttemptColumns] = [*db.read(listing.jobs, wanted, 1), *db.read(listing.resting, wanted, 1)]
+    wanted = Filter(ids=(one,), app=app, newest=False)
+    found: list[AttemptColumns] = [*db.read(listing.jobs, wanted, 1000), *db.read(listing.resting, wanted, 1000)]
+    if len(apps := sorted({row.app for row in found})) > 1:
+        raise BadInput(f"{one} is a job of {' and of '.join(apps)}: --app says which is meant")
     if not found:
         known = db.read(read_unbound, settings, one)
         raise BadInput(f"PanDA job {one} has no attempt: `act explain {one}`" if known else f"no job with id {one}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,13 @@ from sqlalchemy import select, update
 from act_core.atlas import bind, fetch_jobs, refresh, refresh_downtimes
 from act_core.atlas.joblog import links
 from act_core.atlas.logplaces import area
+from act_core.cli.stories import story
+from act_core.db.bootstrap import open_tables
 from act_core.db.ces import all_ces, sync_ces
 from act_core.db.downtimes import Downtime, coming, sync_downtimes
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaRow
+from act_core.errors import BadInput
 from act_core.settings.app_model import AppSettings, Instance
 from act_core.settings.instances import settings_of
 from act_core.settings.model import Settings, Site
@@ -184,3 +188,19 @@ async def test_what_waits_for_one_server_bounds_nothing_that_is_taken_from_the_o
     await bind.bind(two.house.rt, QUEUE)
     await two.house.run("fetch-jobs")
     assert sum(server == two.server for server, _ in await rows(two)) == 3
+
+
+async def test_a_job_of_both_is_shown_once_it_is_said_whose(two: Two) -> None:
+    (number,) = two.house.order()
+    two.other.books.create(JobOrder(queue=QUEUE))
+    await two.house.run("fetch-jobs", "translate")
+    settings = two.house.rt.settings
+
+    def shown() -> str:
+        with closing(open_tables(settings)) as db:
+            for one in (f"{number}.1", str(number)):
+                with pytest.raises(BadInput, match=f"{number}.1 is a job of atlas and of doma: --app"):
+                    story(db, settings, one)
+            return str(story(db, settings, f"{number}.1", OTHER)["app"])
+
+    assert await asyncio.to_thread(shown) == OTHER
