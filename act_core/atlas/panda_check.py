@@ -13,6 +13,7 @@ from act_core.errors import ActError, ConfigError, CredentialError
 from act_core.logs import log, redact
 from act_core.reasons import Reason, Topic
 from act_core.runtime import Counts, Runtime
+from act_core.settings.model import Settings
 from act_core.words import clean
 
 logger = log(__name__)
@@ -32,12 +33,21 @@ class Asked:
 
 async def due(rt: Runtime) -> Sequence[str]:
     """One key, the server, when it is time to ask."""
+    if only_handed(rt.settings):
+        return []
     asked = rt.kept(Asked, lambda _settings: Asked())
     if asked.at is not None and rt.now() - asked.at < TROUBLED:
         return []
     if asked.at is not None and rt.now() - asked.at < WELL and await rt.read(trouble, server_of(rt)) is None:
         return []
     return [server_of(rt)]
+
+
+def only_handed(settings: Settings) -> bool:
+    """Whether all jobs come from a Harvester: a tower that is nobody for PanDA then has nothing to say to it."""
+    panda = settings.app.panda
+    known = panda.tokenfile or panda.proxy or settings.arc.voms.vo or settings.arc.voms.proxypath
+    return bool(settings.app.cric.handedby) and known is None
 
 
 def trouble(session: Session, server: str) -> Standing | None:

@@ -4,12 +4,13 @@ import pytest
 
 from act_core.atlas import fetch_jobs, panda_check
 from act_core.atlas.instance import server_of
-from act_core.atlas.panda_check import line_of
+from act_core.atlas.panda_check import line_of, only_handed
 from act_core.atlas.reports import Attributes
 from act_core.db import ledger
 from act_core.errors import ActError, ConfigError, CredentialError, ProtocolError, Transient
 from act_core.monitor.explain_ces import line_of as in_sentences
 from act_core.reasons import Reason, Topic
+from act_core.settings.model import Settings
 from act_core.simulators.faults import Kind
 from tests.atlas.house import ACQUIRE, BULK, TOWER, House
 
@@ -38,6 +39,26 @@ async def in_ledger(house: House) -> list[str]:
 )
 def test_what_is_wrong_has_a_name(said: Attributes | ActError, reason: Reason | None) -> None:
     assert line_of("panda.example", said).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("handedby", "voms", "panda", "only"),
+    [
+        (("hv-1",), {}, {}, True),
+        ((), {}, {}, False),
+        (("hv-1",), {"proxypath": "/p"}, {}, False),
+        (("hv-1",), {"vo": "atlas"}, {}, False),
+        (("hv-1",), {}, {"tokenfile": "/t"}, False),
+    ],
+    ids=["handed", "not handed", "with a proxy", "with VOMS", "with a token"],
+)
+def test_who_is_only_handed_jobs_and_is_nobody_for_panda_does_not_ask(
+    handedby: tuple[str, ...], voms: dict[str, str], panda: dict[str, str], only: bool
+) -> None:
+    settings = Settings.model_validate(
+        {"state_dir": "/s", "arc": {"voms": voms}, "app": {"panda": panda, "cric": {"handedby": handedby}}}
+    )
+    assert only_handed(settings) is only
 
 
 async def test_it_is_asked_at_the_start_and_then_rarely(queue: House) -> None:
