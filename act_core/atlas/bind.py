@@ -2,10 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
@@ -24,7 +23,8 @@ from act_core.atlas.serving import CALLED_BACK
 from act_core.atlas.translate import TranslateSettings, Worker, pilot_text, translate
 from act_core.atlas.wire import PandaJob
 from act_core.credentials.vault import Vault
-from act_core.db.arrivals import NewJob, add_jobs
+from act_core.db import wishes
+from act_core.db.arrivals import NewJob, add_jobs, known
 from act_core.db.panda_models import PandaRow
 from act_core.engine.sealed import vault
 from act_core.errors import BadInput, CredentialError
@@ -34,10 +34,11 @@ from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.settings.app_model import Panda, Validation
 from act_core.settings.model import Settings
-from act_core.states import PandaState
+from act_core.states import PandaState, Request
 
 logger = log(__name__)
 BATCH = 500
+TWICE = "an attempt of it is in the tower's tables, and none should be"
 KEY, KEY_PAUSE = "key", timedelta(seconds=30)  # jobs with secrets and no key to open them
 
 
@@ -171,26 +172,26 @@ def _write(
     now: datetime,
 ) -> Counts:
     """Attempts and the PanDA rows' new state, together or not at all: a job is never bound twice."""
-    reporter = {"reporter": PILOT} if queue is not None and queue.truepilot else {}
-    starting: dict[str, Any] = {"check_due_at": None}
-    own = {row: starting if row.reporter == HARVESTER else starting | reporter for row in specs}
-    changes = {**{row: Change(PandaState.STARTING, columns) for row, columns in own.items()}, **others}
+    app = app_of(settings)
+    twice = _twice(session, specs, settings, now)
+    changes = {**{row: _starting(row, queue) for row in specs}, **others, **twice}
     settled = books.settle(session, changes, now)
     written = settled.written
     fence = fence_for(queue, settings.app.validation)
     ces = frozenset(one.name for one in candidates(queue)) if queue else frozenset()
     jobs = [
         NewJob(
-            *(app_of(settings), row.app_job_id, specs[row].spec, ces, attempts),
+            *(app, row.app_job_id, specs[row].spec, ces, attempts),
             sealed=specs[row].sealed,
             share=row.queue,
             vouched_until=None if row.reporter == HARVESTER else vouched(row, settings.app.panda, now),
             fence=fence,
         )
         for row in written
-        if row in specs
+        if row in specs and row not in twice
     ]
     add_jobs(session, tower, jobs, now)
+    wishes.wish(session, app, [row.app_job_id for row in written if row in twice], Request.CANCEL, now)
     became = Counter(changes[row].to for row in written)
     return settled.counts(
         bound=len(jobs),
@@ -199,3 +200,16 @@ def _write(
         forgotten=became[PandaState.FORGOTTEN],
         wait=became[None],
     )
+
+
+def _twice(session: Session, rows: Collection[Booked], settings: Settings, now: datetime) -> dict[Booked, Change]:
+    """Jobs that have an attempt though none should be there: nobody knows what became of it, and none is added."""
+    present = known(session, app_of(settings), [row.app_job_id for row in rows])
+    words = TranslateSettings.of(settings.app)
+    return {row: _gave_up(row, TWICE, words, now) for row in rows if row.app_job_id in present}
+
+
+def _starting(row: Booked, queue: Queue | None) -> Change:
+    """An attempt is made of it: who reports, where that is not whoever handed it out."""
+    by_pilot = queue is not None and queue.truepilot and row.reporter != HARVESTER
+    return Change(PandaState.STARTING, {"check_due_at": None} | ({"reporter": PILOT} if by_pilot else {}))

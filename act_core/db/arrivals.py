@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from act_core.db.attempts import new_key
-from act_core.db.bulk import portions
+from act_core.db.bulk import chunks, portions
 from act_core.db.models import CeJob, Description, Placement, PlacementCe
 from act_core.errors import BadInput
 from act_core.ids import TowerId
@@ -51,6 +51,12 @@ def placement(session: Session, ces: Collection[str], now: datetime) -> int:
     except IntegrityError:  # somebody else made it in this moment
         return session.execute(question).scalar_one()
     return made.id
+
+
+def known(session: Session, app: str, jobs: Collection[str]) -> set[str]:
+    """Those of an application's jobs that have an attempt already."""
+    of_app = select(CeJob.app_job_id).where(CeJob.app == app)
+    return {job for chunk in chunks(jobs) for job in session.scalars(of_app.where(CeJob.app_job_id.in_(chunk)))}
 
 
 def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: datetime) -> dict[str, str]:

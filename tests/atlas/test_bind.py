@@ -181,3 +181,14 @@ async def test_the_job_reaches_its_pilot_as_panda_gave_it(queue: House) -> None:
 @pytest.mark.parametrize(("truepilot", "attempts"), [(False, 5), (True, 0)], ids=["native", "its pilot decides itself"])
 def test_who_decides_about_another_attempt(truepilot: bool, attempts: int) -> None:
     assert attempts_of(Queue(name="Q", schedconfig="Q", truepilot=truepilot), 5) == attempts
+
+
+async def test_a_job_with_an_attempt_that_should_not_be_there_fails_alone(queue: House) -> None:
+    """Nobody knows how it came: the attempt goes no further, PanDA hears why, and the others are bound."""
+    (odd,) = await queue.bound()
+    await queue.change(odd, state=SENT)
+    (good,) = await queue.taken()
+    assert await queue.run("translate") == {"bound": 1, "untranslatable": 1}
+    assert await queue.states() == {odd: TOREPORT, good: STARTING}
+    assert "an attempt of it is in the tower's tables" in str((await queue.row(odd)).error)
+    assert ((await queue.attempt(odd)).request, (await queue.attempt(good)).request) == ("cancel", None)
