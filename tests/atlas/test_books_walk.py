@@ -19,7 +19,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(VERBS), st.integers(0, 999)), min_siz
 
 
 @given(STEPS)
-@profile(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@profile(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 def test_the_books_balance_at_each_moment(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory(prefix="act-books-") as directory:
         shutil.copy(template(), Path(directory) / "act.sqlite")

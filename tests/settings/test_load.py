@@ -151,7 +151,7 @@ def test_below_the_name_of_an_instance_keys_are_known_and_empty_sections_hold_no
     assert sorted(told) == [
         "app.yaml:4: unknown key instances.doma.crik; did you mean cric?",
         "app.yaml:5: unknown key instances.doma.joblog.urlprefx; did you mean urlprefix?",
-        "app.yaml:6: instances.Far: a name that matches '^[a-z][a-z0-9_]{0,15}$' is wanted",
+        "app.yaml:6: instances.Far: a name that matches '^[a-z][a-z0-9_]{0,10}$' is wanted",
     ]
 
 
