@@ -1,14 +1,18 @@
 """Bugs of the original in its talk with PanDA, by the numbers of docs/bugs.md."""
 
+import ast
 import json
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+import act_core
 from act_core.atlas.heartbeat import after_report
-from act_core.atlas.panda_access import TokenAccess
+from act_core.atlas.panda_access import ProxyAccess, TokenAccess
 from act_core.atlas.panda_v1 import PandaV1
 from act_core.atlas.reports import Update, Worker, read_answer
 from act_core.errors import Transient
@@ -82,3 +86,19 @@ async def test_bug_08_the_final_report_is_kept_until_panda_has_it(queue: House) 
     await queue.run("heartbeat")
     assert (await queue.row(number)).state == P.CLOSED.value
     assert (queue.book(number).status, queue.book(number).finals) == ("finished", 1)
+
+
+def test_bug_30_panda_is_spoken_to_by_verified_tls_of_today_and_nothing_of_it_is_unpickled(tmp_path: Path) -> None:
+    """The original pins TLS 1.0 and unpickles what the network says."""
+    pki = TestPki(tmp_path)
+    context, _ = ProxyAccess(pki.ca_dir, pki.proxy("robot")).present()
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    sources = sorted(Path(act_core.__file__).parent.rglob("*.py"))
+    assert [path for path in sources if _imports(path) & {"pickle", "marshal", "shelve"}] == []
+
+
+def _imports(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    plain = {one.name for node in nodes if isinstance(node, ast.Import) for one in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
