@@ -61,9 +61,8 @@ async def submit(rt: Runtime, ce: str) -> Counts:
         return Counts()
     opening = await opened(rt, [attempt.description_id for attempt in picked.values()])
     shut = _shut(opening, picked.values())
-    counts = await settle(
-        rt, {attempt: after_submit(attempt, why, rt.now()) for attempt, why in shut.items()}, "submit"
-    )
+    refused = {attempt: after_submit(attempt, why, rt.now()) for attempt, why in shut.items()}
+    counts = await settle(rt, refused, "submit") if refused else Counts()
     picked = {key: attempt for key, attempt in picked.items() if attempt not in shut}
     if not picked:
         return counts
