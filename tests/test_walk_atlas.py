@@ -250,7 +250,7 @@ class Atlas(RuleBasedStateMachine):
 
 TestAtlas = Atlas.TestCase
 TestAtlas.settings = profile(
-    max_examples=8,
+    max_examples=6,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
