@@ -6,15 +6,12 @@ books say at the end what it was told: exit 1 if a job is missing there. CPU and
 
 import argparse
 import asyncio
-import contextlib
-import io
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,14 +34,15 @@ from act_core.simulators.cric_queues import CeDescription, QueueDescription, ent
 from act_core.simulators.panda import PandaOptions, serve_panda
 from act_core.simulators.panda_records import Patience
 from act_core.simulators.pki import TestPki, server_context
-from act_core.simulators.serve import Running, run_forever
+from act_core.simulators.serve import run_forever
 from act_core.stages import Tower, sweep
 from act_core.states import PandaState
+from benchmarks.servers import in_a_process
 from benchmarks.sweep_life import Tally
 from benchmarks.tables import state_tables
 
 QUEUE, CE = "BENCH", "ce"
-START_S, STOP_S, CALL_S, PATIENCE_S = 60.0, 10.0, 120.0, 600.0
+CALL_S, PATIENCE_S = 120.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +61,7 @@ def serve(pki: Path, ready: Path) -> None:
     """PanDA's process, until its parent ends it."""
     made = TestPki(pki)
     options = PandaOptions(Patience(adder=timedelta(0)), tls=server_context(made.host, made.ca_dir))
-    with contextlib.redirect_stdout(io.StringIO()):  # stdout is for the result
-        asyncio.run(run_forever(lambda: serve_panda(options), ready))
-
-
-@contextlib.contextmanager
-def panda_process(root: Path, pki: TestPki) -> Iterator[Running]:
-    ready = root / "panda.json"
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(pki.root, ready))
-    process.start()
-    try:
-        end = time.monotonic() + START_S
-        while not ready.exists():
-            if not process.is_alive() or time.monotonic() > end:
-                raise RuntimeError("the simulated PanDA did not start")
-            process.join(0.02)
-        said = json.loads(ready.read_text())
-        yield Running(said["url"], said["control"])
-    finally:
-        process.terminate()
-        process.join(STOP_S)
+    asyncio.run(run_forever(lambda: serve_panda(options), ready))
 
 
 def call(url: str, body: object = None) -> object:
@@ -188,7 +167,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="act-bench-") as directory:
         root = Path(directory)
         pki = TestPki(root / "pki")
-        with state_tables(wanted.database) as of, panda_process(root, pki) as panda:
+        with state_tables(wanted.database) as of, in_a_process(serve, pki.root, ready=root / "panda.json") as panda:
             call(f"{panda.control}/jobs", {"queue": QUEUE, "n": wanted.jobs})
             settings = tower_settings(root, of, pki, panda.url, wanted.jobs)
             db = Database(settings)

@@ -8,9 +8,7 @@ not come home, or was left on the CE.
 import argparse
 import asyncio
 import contextlib
-import io
 import json
-import multiprocessing
 import sys
 import tempfile
 import threading
@@ -47,12 +45,13 @@ from act_core.simulators.serve import Running, run_forever
 from act_core.simulators.witness import count
 from act_core.stages import Tower, sweep
 from act_core.states import CeState
+from benchmarks.servers import in_a_process
 from benchmarks.tables import state_tables
 from benchmarks.wire import Wire, counted
 
 KB = 1000
 FILES = 2
-START_S, STOP_S, CALL_S = 60.0, 10.0, 60.0
+CALL_S = 60.0
 PATIENCE_S, PATIENCE_A_JOB_S = 60.0, 1.0  # what is not over by then never will be
 QUICK = Pace(slots=1000, run_s=(0.0, 0.0), step_s=0.0, kill_s=0.0, info_period=0.0)
 
@@ -102,28 +101,7 @@ async def kilobytes(job: PayloadJob) -> PayloadResult:
 def serve(pki: Path, witness: Path, ready: Path) -> None:
     """The CE's process, until its parent ends it."""
     options = ArcOptions(pki, name="ce", pace=QUICK, payload=kilobytes, witness=witness)
-    with contextlib.redirect_stdout(io.StringIO()):  # stdout is for the result
-        asyncio.run(run_forever(lambda: serve_arc(options), ready))
-
-
-@contextlib.contextmanager
-def ce_process(root: Path, pki: TestPki) -> Iterator[Running]:
-    ready = root / "ce.json"
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(pki.root, root / "witness", ready))
-    process.start()
-    try:
-        end = time.monotonic() + START_S
-        while not ready.exists():
-            if not process.is_alive() or time.monotonic() > end:
-                raise RuntimeError("the simulated CE did not start")
-            time.sleep(0.02)
-        said = json.loads(ready.read_text())
-        yield Running(said["url"], said["control"])
-    finally:
-        process.terminate()
-        process.join(STOP_S)
-        process.kill()
-        process.join()
+    asyncio.run(run_forever(lambda: serve_arc(options), ready))
 
 
 def tower_settings(root: Path, db: Db, pki: TestPki, url: str) -> Settings:
@@ -259,7 +237,7 @@ def main() -> int:
         pki = TestPki(root / "pki")
         with (
             state_tables(wanted.database) as db,
-            ce_process(root, pki) as ce,
+            in_a_process(serve, pki.root, root / "witness", ready=root / "ce.json") as ce,
             address(ce, wanted.wire) as (url, wire),
         ):
             result, ends = measure(tower_settings(root, db, pki, url), wanted.jobs)

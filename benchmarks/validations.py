@@ -8,10 +8,7 @@ Exit 1: not every file was found whole.
 
 import argparse
 import asyncio
-import contextlib
-import io
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -33,16 +30,16 @@ from act_core.storage.disk import Disk
 from act_core.storage.root import Root
 from act_core.storage.storage import Storage
 from act_core.storage.webdav import Webdav
+from benchmarks.servers import in_a_process
 
-START_S, STOP_S, ROUNDS = 30.0, 10.0, 5
+ROUNDS = 5
 DIRECTORY = "benchmark"
 
 
 def _serve(pki: Path, data: Path, ready: Path) -> None:
     made = TestPki(pki)
     options = StorageOptions(directory=data, tls=server_context(made.host, made.ca_dir))
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells its addresses there, too
-        asyncio.run(run_forever(lambda: serve_storage(options), ready))
+    asyncio.run(run_forever(lambda: serve_storage(options), ready))
 
 
 @contextmanager
@@ -51,19 +48,8 @@ def _simulated(home: Path) -> Iterator[dict[str, str]]:
     pki, data, ready = home / "pki", home / "data", home / "ready"
     data.mkdir()
     TestPki(pki)
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(pki, data, ready))
-    process.start()
-    try:
-        end = time.monotonic() + START_S
-        while not ready.exists():
-            if time.monotonic() > end or not process.is_alive():
-                raise RuntimeError("the simulated storage did not come up")
-            process.join(0.05)
-        said = json.loads(ready.read_text())
-        yield {"https": said["url"], "ca": str(pki / "certificates"), "data": str(data)}
-    finally:
-        process.terminate()
-        process.join(STOP_S)
+    with in_a_process(_serve, pki, data, ready=ready) as storage:
+        yield {"https": storage.url, "ca": str(pki / "certificates"), "data": str(data)}
 
 
 def _lay_out(facts: Mapping[str, str], files: int, size: int) -> dict[str, tuple[int, str]]:
