@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, event
+from sqlalchemy import delete
 
 from act_core.atlas.cric import Parsed, parse_queues
 from act_core.atlas.cric_feed import queues_of
@@ -27,6 +27,7 @@ from act_core.db.session import Database
 from act_core.settings.app_model import Cric
 from act_core.settings.model import ArcSettings, Settings
 from act_core.simulators.cric_crowd import Crowd, crowd
+from benchmarks.sweep_life import Tally
 from benchmarks.tables import state_tables
 
 CHANGED = 10  # each so-manieth queue, where some change
@@ -46,20 +47,11 @@ def least(passes: int, deed: Callable[[], Any], before: Callable[[], Any] = lamb
     return round(min(seconds), 3)
 
 
-class Statements:
-    """How many the last deed took."""
-
-    def __init__(self, db: Database) -> None:
-        self.n = 0
-        event.listen(db.engine, "before_cursor_execute", self._heard)
-
-    def _heard(self, *_: object) -> None:
-        self.n += 1
-
-    def of(self, deed: Callable[[], Any]) -> int:
-        self.n = 0
-        deed()
-        return self.n
+def statements_of(tally: Tally, deed: Callable[[], Any]) -> int:
+    """How many a deed takes."""
+    before = tally.statements
+    deed()
+    return tally.statements - before
 
 
 def emptied(db: Database) -> None:
@@ -76,7 +68,7 @@ def measure(settings: Settings, made: Crowd, passes: int) -> dict[str, float]:
     other = parsed(json.dumps(online))
     with closing(Database(settings)) as db:
         bootstrap(db, db.clock())
-        statements = Statements(db)
+        tally = Tally(db)
 
         def write(what: Parsed) -> Callable[[], Any]:
             return lambda: db.write(write_queues, Owner("panda.example", "cric"), what, {}, db.clock())
@@ -89,9 +81,9 @@ def measure(settings: Settings, made: Crowd, passes: int) -> dict[str, float]:
             "changed_s": least(passes, write(other), write(same)),
         }
         emptied(db)
-        found["first_statements"] = statements.of(write(same))
-        found["same_statements"] = statements.of(write(same))
-        found["changed_statements"] = statements.of(write(other))
+        found["first_statements"] = statements_of(tally, write(same))
+        found["same_statements"] = statements_of(tally, write(same))
+        found["changed_statements"] = statements_of(tally, write(other))
     lost = set(made.broken) - same.unreadable, set(good) - set(same.queues)
     return found | {"not_named": len(lost[0]), "not_read": len(lost[1])}
 

@@ -189,30 +189,28 @@ class Modules(Section):
     app: tuple[str, ...] = ("manual",)
 
 
-class Instance(Section):
+class Atlas(Section):
+    """What the ATLAS application is told of one PanDA server and all around it."""
+
+    panda: Panda = Panda()
+    cric: Cric = Cric()
+    executable: Executable = Executable()
+    translation: Translation = Translation()
+    joblog: JobLog = JobLog()
+    validation: Validation = Validation()
+
+
+class Instance(Atlas):
     """An instance of the ATLAS application beside the first: another server, VO or role (docs/instances.md).
 
     Keys that are set win over those of the same section outside; queues (`panda.sites`) are each instance's own.
     """
 
-    panda: Panda = Panda()
-    cric: Cric = Cric()
-    executable: Executable = Executable()
-    translation: Translation = Translation()
-    joblog: JobLog = JobLog()
-    validation: Validation = Validation()
 
-
-class AppSettings(Section):
+class AppSettings(Atlas):
     """aCTConfigAPP.yaml."""
 
     modules: Modules = Modules()
-    panda: Panda = Panda()
-    cric: Cric = Cric()
-    executable: Executable = Executable()
-    translation: Translation = Translation()
-    joblog: JobLog = JobLog()
-    validation: Validation = Validation()
     books: Books = Books()
     instances: Mapping[Annotated[str, Field(pattern=INSTANCE)], Instance] = Field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from act_core.atlas.panda_server import open_panda
 from act_core.atlas.panda_v1 import PandaV1
 from act_core.atlas.pilot_word import parse_heartbeat
 from act_core.atlas.reports import Attributes, Outcome, Update, Worker
-from act_core.atlas.wire import MalformedJob, PandaJob, encode_for_pilot
+from act_core.atlas.wire import PandaJob, encode_for_pilot
 from act_core.errors import ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.settings.app_model import AppSettings, Panda
 from act_core.settings.model import ArcSettings, Settings
@@ -230,24 +230,6 @@ async def test_reports_can_be_sent_again(house: House, kind: Kind, verdict: type
     with pytest.raises(verdict) as caught:
         await house.client().update_jobs_bulk([update(number)])
     assert type(caught.value) is verdict
-
-
-async def test_one_bad_job_does_not_spoil_the_batch(house: House) -> None:
-    (bad,) = house.make(extra={"coreCount": "many"}, inputs=1)
-    (good,) = house.make()
-    jobs = await house.client().acquire_jobs("TEST_ARC", 2)
-    (malformed,) = [job for job in jobs if isinstance(job, MalformedJob)]
-    assert (malformed.panda_id, malformed.attempt_nr) == (bad, 1)
-    assert "coreCount: 'many' is no number" in str(malformed)
-    assert [job.panda_id for job in jobs if isinstance(job, PandaJob)] == [good]
-
-
-async def test_statistics_of_queues(house: House) -> None:
-    client = house.client()
-    assert await client.queue_statistics() == {}
-    house.make(n=3, cores=8)
-    (active,) = (await client.queue_statistics())["TEST_ARC"]
-    assert (active.label, active.status, active.count) == ("managed", "activated", 3)
 
 
 async def test_workers_are_linked_to_jobs(house: House) -> None:

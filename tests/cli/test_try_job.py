@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -173,17 +171,22 @@ def test_what_cannot_be_tried_is_said(act: Act, book: Booking, words: tuple[obje
     assert said.err.splitlines()[-1].startswith(complaint)
 
 
-def test_ctrl_c_ends_the_payload(book: Booking, place: Path) -> None:
+async def test_ctrl_c_ends_the_payload(book: Booking, place: Path, eventually: Callable[..., Awaitable[Any]]) -> None:
     book(run_s=300)
     command = [sys.executable, "-m", "act_core.cli", "jobs", "try", str(NUMBER), "--directory", "kept"]
     job = place / "kept" / "ce" / "try"
-    with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tried:
-        end = time.monotonic() + 20
-        while not (job / "started").exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
+    nowhere = asyncio.subprocess.DEVNULL
+    tried = await asyncio.create_subprocess_exec(*command, cwd=place, stdout=nowhere, stderr=nowhere)
+
+    async def started() -> bool:
+        return (job / "started").exists()
+
+    try:
+        await eventually(started, "the payload's start")
+    finally:
         tried.send_signal(signal.SIGINT)
-        assert tried.wait(20) == 130
+        code = await asyncio.wait_for(tried.wait(), 20)
+    assert code == 130
     assert json.loads((job / "ended.json").read_text())["killed"]
 
 
