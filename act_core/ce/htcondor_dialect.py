@@ -34,7 +34,6 @@ HOLDS = {
     23: "account", 26: "site policy", 27: "site policy", 32: "input too large", 33: "output too large",
     34: "out of resources", 35: "container", 45: "container", 46: "job duration", 47: "execution time",
 }  # fmt: skip
-STAGING = (12, 13)
 LIVING = "(JobStatus =!= 3 && JobStatus =!= 4)"
 
 IDENTITY = ("GlobalJobId", "ActKey", "JobStatus", "HoldReasonCode", "HoldReasonSubCode", "StageInFinish", "QDate")

@@ -129,8 +129,3 @@ def started(session: Session, ce: str, now: datetime) -> None:
 def said(session: Session, ce: str, capacity: Mapping[str, Any], now: datetime) -> None:
     """What the CE says of itself."""
     session.execute(update(Ce).where(Ce.name == ce).values(capacity=dict(capacity), capacity_at=now))
-
-
-def make_due(session: Session, ce: str) -> None:
-    """Close the breaker and poll at once: somebody asked by hand."""
-    session.execute(update(Ce).where(Ce.name == ce).values(retry_at=None, next_look_at=None, next_poll_at=None))

@@ -28,10 +28,6 @@ class Ending:
     n: int
 
 
-def class_of(seconds: int) -> int:
-    return next((k for k, bound in enumerate(BOUNDS) if seconds < bound), len(BOUNDS))
-
-
 def class_range(wall_class: int) -> tuple[int, int]:
     """The shortest and the longest wall time of a class, in seconds."""
     lowest = BOUNDS[wall_class - 1] if wall_class else 0

@@ -1,7 +1,6 @@
 """How long CEs have not answered, counted in time in which that says something; and the attempts of one of them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -59,7 +58,3 @@ def of_identity(session: Session, ce: str, identity: int, after: int, limit: int
     """The attempts among these that one identity submitted, by id, from the one after `after` on."""
     question = attempts().where(_left_by(ce), CeJob.credential_id == identity, CeJob.id > after)
     return [as_attempt(row) for row in session.execute(question.order_by(CeJob.id).limit(limit))]
-
-
-def last_heard(session: Session, ce: str) -> datetime | None:
-    return session.execute(select(Ce.last_seen).where(Ce.name == ce)).scalar()

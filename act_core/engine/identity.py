@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from act_core.credentials.places import proxy_of, token_of
@@ -66,15 +66,3 @@ async def _read(rt: Runtime, file: Path, is_proxy: bool, now: datetime) -> Ident
         found = Found(TOKEN, str(file), token.subject, token.expires, token.scopes)
     row = await rt.write(credentials.remember, found, now)
     return Identity(row, found.subject, found.expires)
-
-
-def too_short(
-    walltime: timedelta | None, proxy_until: datetime | None, now: datetime, queuetime: timedelta, margin: timedelta
-) -> bool:
-    """Whether the worker-node copy of a proxy would not outlive queue limit, walltime and margin.
-
-    `proxy_until` None: the job gets no proxy. `walltime` None: the job does not say, and the others count alone.
-    """
-    if proxy_until is None:
-        return False
-    return now + queuetime + (walltime or timedelta(0)) + margin > proxy_until

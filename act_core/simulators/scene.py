@@ -112,9 +112,6 @@ class Scene:
                 process.wait()
         self._processes.clear()
 
-    def pids(self) -> Mapping[str, int]:
-        return {name: process.pid for name, process in self._processes.items()}
-
     @property
     def environment(self) -> dict[str, str]:
         """What commands need to speak of this scene's tower."""

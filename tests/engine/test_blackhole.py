@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from act_core.db import arrivals, ces, ledger
 from act_core.db.bootstrap import tower_id
-from act_core.db.endings import Ending, Stood, class_of, class_range, endings
+from act_core.db.endings import BOUNDS, Ending, Stood, class_range, endings
 from act_core.db.models import Ce, CeJob
 from act_core.db.modes import OPERATOR, Mode, Wanted, set_mode
 from act_core.db.session import Database
@@ -26,6 +26,11 @@ from act_core.states import CeState
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 REST = BlackHole(mode="rest")
+
+
+def class_of(seconds: int) -> int:
+    """As the question's CASE has it."""
+    return next((k for k, bound in enumerate(BOUNDS) if seconds < bound), len(BOUNDS))
 
 
 def ended(ce: str, n: int, seconds: int, failed: int = 0, share: str = "s") -> list[Ending]:

@@ -21,7 +21,7 @@ from act_core.db.session import Database
 from act_core.decisions import Move
 from act_core.engine.claim import Claimed, Terms, claim
 from act_core.engine.fill import Limits
-from act_core.engine.identity import Identity, too_short
+from act_core.engine.identity import Identity
 from act_core.engine.rerun import after_wish
 from act_core.jobspec import PROXY_ENVIRONMENT, JobSpec, RuntimeEnvironment
 from act_core.reasons import Reason
@@ -173,6 +173,8 @@ def test_jobs_that_their_proxy_would_not_outlive_wait(tables: Tables) -> None:
     copied = (RuntimeEnvironment(name=PROXY_ENVIRONMENT),)
     for hours in (30, 40):
         tables.add(1, f"{hours} h", walltime=hours * HOUR, runtime_environments=copied)
+    tables.add(1, "as long as it covers", walltime=34 * HOUR, runtime_environments=copied)
+    tables.add(1, "a second more", walltime=34 * HOUR + timedelta(seconds=1), runtime_environments=copied)
     tables.add(1, "unknown", runtime_environments=copied)
     tables.add(1, "no copy", walltime=40 * HOUR)
     tables.add(1, "asks for more", walltime=99 * HOUR, expected=30 * HOUR, runtime_environments=copied)
@@ -180,15 +182,16 @@ def test_jobs_that_their_proxy_would_not_outlive_wait(tables: Tables) -> None:
     made = tables.claim(replace(TERMS, shown=shown, proxy_covers=34 * HOUR))
     assert {one.share: one.proxy_until for one in made.written} == {
         "30 h": shown.proxy_until,
+        "as long as it covers": shown.proxy_until,
         "asks for more": shown.proxy_until,
         "unknown": shown.proxy_until,
         "no copy": None,
     }
-    assert {share: held.reason for share, held in made.held.items()} == {"40 h": Reason.PROXY_SHORT}
-    for hours in (30, 40):  # the same rule as that of the forecast
-        assert too_short(hours * HOUR, shown.proxy_until, NOW, 48 * HOUR, 2 * HOUR) == (hours > 34)
+    assert {share: held.reason for share, held in made.held.items()} == dict.fromkeys(
+        ("40 h", "a second more"), Reason.PROXY_SHORT
+    )
     nothing = tables.claim(replace(TERMS, shown=shown, proxy_covers=-HOUR))
-    assert (nothing.written, set(nothing.held)) == ([], {"40 h"})
+    assert (nothing.written, set(nothing.held)) == ([], {"40 h", "a second more"})
 
 
 def test_before_a_downtime_only_what_ends_before_it(tables: Tables) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from act_core.db import credentials
-from act_core.engine.identity import Identity, identity, too_short
+from act_core.engine.identity import Identity, identity
 from act_core.errors import CredentialError
 from act_core.settings.model import Site
 from act_core.settings.policy import Token, Voms
@@ -96,19 +96,3 @@ async def test_one_that_expires_while_it_is_known(house: House, pki: TestPki, tm
     file.unlink()
     with pytest.raises(CredentialError, match=r"short\.pem cannot be read: No such file"):
         await identity(house, CE)
-
-
-@pytest.mark.parametrize(
-    ("walltime", "left", "short"),
-    [
-        pytest.param(24 * HOUR, 74 * HOUR, False, id="exactly as long as it takes"),
-        pytest.param(24 * HOUR, 74 * HOUR - timedelta(seconds=1), True, id="a second less"),
-        pytest.param(None, 50 * HOUR, False, id="no walltime is said"),
-        pytest.param(None, 49 * HOUR, True, id="not even the queue"),
-        pytest.param(24 * HOUR, None, False, id="no proxy on worker nodes"),
-        pytest.param(24 * HOUR, -HOUR, True, id="it has ended"),
-    ],
-)
-def test_whether_a_proxy_lasts(walltime: timedelta | None, left: timedelta | None, short: bool) -> None:
-    until = None if left is None else NOW + left
-    assert too_short(walltime, until, NOW, 48 * HOUR, 2 * HOUR) is short
