@@ -35,3 +35,11 @@ class OutcomeUnknown(ActError):
 
 class ProtocolError(ActError):
     """A developer acts: the peer said something new."""
+
+
+class AppBroken(ActError):
+    """Whoever wrote the application acts: its code raised what is no verdict. The engine and the others go on."""
+
+
+# What a round may end with; the rest are bugs.
+VERDICTS = (Transient, CredentialError, OutcomeUnknown, ProtocolError, ConfigError, DiskError)

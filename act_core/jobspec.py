@@ -108,6 +108,8 @@ class JobSpec(_Model):
     runtime_environments: tuple[RuntimeEnvironment, ...] = ()
     reruns: int = Field(default=0, ge=0, le=10)  # restarts that the CE may allow after failed stage-in or stage-out
     fetch: tuple[str, ...] = ()
+    memo: str | None = Field(default=None, max_length=65_536, repr=False)  # its application's, read again off the CE
+    mark: str | None = Field(default=None, exclude=True, repr=False)  # of `engine.marks`: for the CE, stored nowhere
 
     @property
     def likely(self) -> timedelta | None:

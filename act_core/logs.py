@@ -10,19 +10,10 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from act_core.errors import ConfigError
+from act_core.words import redact
 
 ROOT = "act"
-HIDDEN = "***"
 MAX_WORDS, MAX_TRACE = 8_000, 40_000  # foreign text is cut there
-_VALUE = r"""(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\{.*\}|\{.*|[^\s&,;]+)"""
-_NAME = r"(?:secrets?|password|passwd|token)"
-_SECRETS = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), HIDDEN),
-    (re.compile(r"\b(bearer\s+)[\w.~+/=%-]{8,}", re.I), rf"\1{HIDDEN}"),
-    (re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)*"), HIDDEN),
-    (re.compile(r"(://[^/@\s:]*:)[^/@\s]+@"), rf"\1{HIDDEN}@"),
-    (re.compile(rf"""\b((?:\w*_)?{_NAME}(?:["']?\s*=\s*|["']\s*:\s*)){_VALUE}""", re.I | re.S), rf"\1{HIDDEN}"),
-)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -42,13 +33,6 @@ def log(name: str) -> logging.Logger:
     package, _, rest = name.partition(".")
     words = [ROOT, *([] if package in (ROOT, "act_core") else [package]), *([rest] if rest else [])]
     return logging.getLogger(".".join(words))
-
-
-def redact(text: str) -> str:
-    """The text without bearer tokens, private keys, passwords and PanDA's secrets."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return text
 
 
 def configure(wishes: Wishes, state_dir: Path, stream: TextIO | None = None) -> None:

@@ -4,14 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from act_core.apps import Application, Part, applications
-from act_core.db import ces, leases, queries
+from act_core import meters, recovering
+from act_core.apps import Application, Part, Waits
+from act_core.db import ces, leases, runs
+from act_core.db.counting import EVERY
 from act_core.db.leases import Held
-from act_core.db.modes import CARED_FOR
 from act_core.engine import credentials
 from act_core.engine.blackhole import look_for_black_holes
 from act_core.engine.brake import look_after
@@ -19,66 +19,35 @@ from act_core.engine.cancel import cancel
 from act_core.engine.capacity import ask_capacity
 from act_core.engine.clean import archive_rows, clean
 from act_core.engine.count import count_jobs
+from act_core.engine.due import all_cared_for, always, due_in, submit_due
 from act_core.engine.elsewhere import obey_elsewhere
 from act_core.engine.fetch import fetch
 from act_core.engine.forecast import look_ahead, worth_a_look
 from act_core.engine.leftovers import sweep_leftovers
 from act_core.engine.modes import keep_modes
 from act_core.engine.poll import poll
+from act_core.engine.purge import Purging
 from act_core.engine.reconcile import reconcile, reconcile_all
 from act_core.engine.rerun import rerun, resubmit
-from act_core.engine.submit import SENDING, send_inputs, submit
-from act_core.engine.transfers import with_transfers
+from act_core.engine.room import sample, stopped
+from act_core.engine.submit import send_inputs, submit
+from act_core.engine.unheard import tell_unheard
 from act_core.engine.unseen import watch
-from act_core.errors import (
-    ActError,
-    ConfigError,
-    CredentialError,
-    DatabaseAway,
-    DiskError,
-    OutcomeUnknown,
-    ProtocolError,
-    Transient,
-)
+from act_core.errors import VERDICTS as VERDICTS
+from act_core.errors import ActError, AppBroken, ConfigError, CredentialError, DatabaseAway, DiskError, Transient
 from act_core.going import Going
+from act_core.hooks import BROKEN, Hooks
+from act_core.installed import applications, named, stages_of
 from act_core.logs import log
+from act_core.renewal import Renewal
 from act_core.runtime import Counts, Runtime
+from act_core.settings.model import Settings
+from act_core.work import RUN
 
 logger = log(__name__)
 Step = Callable[[Runtime, str], Awaitable[Counts]]
-NEWS_BATCH, NEWS_ROUNDS = 500, 40
-# The rest are bugs of ours.
-VERDICTS = (Transient, CredentialError, OutcomeUnknown, ProtocolError, ConfigError, DiskError)
 PATIENCE_S = 5.0
 ARCHIVE_EVERY = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One deployed flow. `every` is for stages that run now and then; None: a window each minute."""
-
-    name: str
-    says: str
-    every: timedelta | None = None
-
-
-STAGES = {
-    stage.name: stage
-    for stage in (
-        Stage("refresh-queues", "read CRIC into the tables of PanDA queues and CEs", timedelta(minutes=10)),
-        Stage("fetch-jobs", "take jobs from PanDA, up to what each queue can hold"),
-        Stage("translate", "describe PanDA jobs for their CEs"),
-        Stage("submit", "cancel, resubmit, rerun, reconcile, submit, send inputs"),
-        Stage("sweep-status", "ask the CEs about their jobs; applications hear the news"),
-        Stage("fetch-validate", "bring outputs and logs home; check size and checksum on storage"),
-        Stage("clean", "leave nothing of ours on the CEs; archive"),
-        Stage("heartbeat", "heartbeats, final reports, kill orders"),
-        Stage("renew-credentials", "renew proxies, tokens, delegations; tell what ends early", timedelta(minutes=10)),
-        Stage("reconcile-ces", "compare our rows with the CEs' own lists", timedelta(minutes=30)),
-        Stage("report", "count jobs, write the report", timedelta(minutes=10)),
-        Stage("close-books", "close the books of days that are over", timedelta(minutes=20)),
-    )
-}
 
 
 def steps(*verbs: Step) -> Step:
@@ -93,50 +62,19 @@ def steps(*verbs: Step) -> Step:
     return run
 
 
-def due_in(stage: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
-    """The CEs that have work for a stage of the engine, but for those that asked for a pause."""
-
-    async def due(rt: Runtime) -> Sequence[str]:
-        now = rt.now()
-        names = {*await rt.read(queries.due_ces, stage, now), *await with_transfers(rt, stage)}
-        return [name for name in sorted(names) if rt.memory(name).paused.get(stage, now) <= now]
-
-    return due
-
-
-async def submit_due(rt: Runtime) -> Sequence[str]:
-    """The CEs that have work for `submit`. One that is full is found for the sake of its other jobs only."""
-    now = rt.now()
-    full = [name for name in rt.remembered() if rt.memory(name).paused.get(SENDING, now) > now]
-    return sorted({*await rt.read(queries.due_ces, "submit", now, full), *await with_transfers(rt, "submit")})
-
-
-def always(key: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
-    """One key that has work whenever it is asked for."""
-
-    async def due(_rt: Runtime) -> Sequence[str]:
-        return [key]
-
-    return due
-
-
-async def _all_ces(rt: Runtime) -> Sequence[str]:
-    return [row.name for row in await rt.read(ces.all_ces) if row.mode in CARED_FOR]
-
-
+_SENDS = steps(cancel, resubmit, rerun, reconcile, submit, send_inputs)
 ENGINE = (
-    Part("submit", "submit", submit_due, steps(cancel, resubmit, rerun, reconcile, submit, send_inputs), True),
+    Part("submit", "submit", submit_due, _SENDS, True, waits=Waits.READ),
     Part("sweep-status", "poll", due_in("sweep-status"), poll, True, reads=True),
     Part("fetch-validate", "fetch", due_in("fetch-validate"), fetch, True),
     Part("clean", "clean", due_in("clean"), clean, True),
-    Part("reconcile-ces", "reconcile", _all_ces, reconcile_all, True),
+    Part("reconcile-ces", "reconcile", all_cared_for, reconcile_all, True, waits=Waits.END),
     Part("reconcile-ces", "watch", always("silence"), watch),
     Part("renew-credentials", "renew", credentials.renewable, credentials.renew, reads=True),
     Part("renew-credentials", "look at", credentials.configured, credentials.look, reads=True),
     Part("renew-credentials", "delegate to", credentials.with_jobs, credentials.delegate, True, turn=1),
     Part("renew-credentials", "look ahead", worth_a_look, look_ahead, turn=2, reads=True),
-    Part("reconcile-ces", "size", _all_ces, ask_capacity, True, reads=True),
-    Part("report", "count", always("jobs"), count_jobs, reads=True),
+    Part("reconcile-ces", "size", all_cared_for, ask_capacity, True, reads=True),
     Part("report", "black holes", always("ces"), look_for_black_holes, reads=True),
 )
 
@@ -144,12 +82,24 @@ ENGINE = (
 class Tower:
     """A runtime and the applications on top: what stages are made of."""
 
-    def __init__(self, rt: Runtime, apps: Sequence[Application] | None = None) -> None:
+    def __init__(
+        self,
+        rt: Runtime,
+        apps: Sequence[Application] | None = None,
+        holds: Callable[[], Settings | None] = lambda: None,
+    ) -> None:
         self.rt = rt
-        self.apps = tuple(apps) if apps is not None else applications(rt.settings)
+        self._plug_in(tuple(apps) if apps is not None else applications(rt.settings))
         self._holder = leases.holder()
         self._archived: datetime | None = None
+        self._counted: datetime | None = None
         self.going = Going()
+        self._renewal = Renewal(holds)  # says which configuration holds in this process; None: the one it began with
+
+    def _plug_in(self, apps: tuple[Application, ...]) -> None:
+        self.apps, self.stages, self.hooks = apps, stages_of(apps), Hooks(self.rt, apps)
+        self._recovery = recovering.part_of(self.hooks)
+        self._purging = Purging(self.rt, self.hooks.needed, self.hooks.purge)
 
     @property
     def observing(self) -> bool:
@@ -158,12 +108,16 @@ class Tower:
 
     def parts(self, stage: str) -> tuple[Part, ...]:
         """What the stage is made of. Here and in `house` a tower that observes leaves out all that is not reading."""
-        every = (*ENGINE, *(part for app in self.apps for part in app.parts))
+        every = (*ENGINE, self._recovery, *(part for app in self.apps for part in app.parts))
         return tuple(part for part in every if part.stage == stage and (part.reads or not self.observing))
 
     async def due(self, stage: str) -> list[tuple[Part, str]]:
-        """What has work now: (part, key)."""
-        return [(part, key) for part in self.parts(stage) for key in await part.due(self.rt)]
+        """What has work now: (part, key), by the configuration that holds now."""
+        if (former := await self._renewal.renewed(self.rt)) and named(former) != named(self.rt.settings):
+            self._plug_in(applications(self.rt.settings))
+        stand = await recovering.standing(self.rt)
+        found = [(part, key) for part in self.parts(stage) for key in await self.hooks.due(part)]
+        return [(part, key) for part, key in found if not recovering.rests(part, key, stand)]
 
     async def round(self, part: Part, key: str, wait: float = 0) -> Counts:
         """One round of a part for a key, under its lease. `busy`: somebody else is at it.
@@ -174,12 +128,22 @@ class Tower:
         return await self.going.run((part, key), lambda: self._round(part, key, wait), wait)
 
     async def _round(self, part: Part, key: str, wait: float) -> Counts:
+        with self._renewal.used():
+            return await self._leased_round(part, key, wait)
+
+    async def _leased_round(self, part: Part, key: str, wait: float) -> Counts:
         async with self._lease(f"{part.stage}/{part.verb}"[:32], key, wait) as held:
             if held is None:
+                meters.BUSY.labels(part.stage, part.verb).inc()
                 return Counts(busy=1)
+            if self.observing and not part.reads:  # since this round was asked for
+                return Counts()
+            if recovering.rests(part, key, await recovering.standing(self.rt)):
+                return Counts(recovering=1)
             before = self.rt.answers(key)
             try:
-                counts = await part.run(self.rt, key)
+                with meters.in_round(part.stage, part.verb, key if part.breaker else ""):
+                    counts = await self.hooks.run(part, key)
             except VERDICTS as err:
                 await self._went_wrong(part, key, err)
                 raise
@@ -229,9 +193,19 @@ class Tower:
                 logger.warning("lease %s %s has passed to somebody else", held.stage, held.ce)
                 return
 
+    async def began(self, stage: str, flow_run: str | None) -> None:
+        """What this task and its children do from now on is done by that run of Prefect's."""
+        if flow_run is None:
+            return
+        try:
+            RUN.set(await self.rt.write(runs.enter, flow_run, stage, self._holder, self.rt.now()))
+        except Transient as err:
+            logger.warning("what %s does now is not told with its run: %s", stage, err)
+
     async def close(self) -> None:
         """Give what is under way a moment to end (PanDA may just hand out jobs), then close the runtime."""
         await self.going.give_up(PATIENCE_S)
+        await self._renewal.close()
         await self.rt.close()
 
     async def __aenter__(self) -> Self:
@@ -242,37 +216,55 @@ class Tower:
 
     async def house(self, stage: str) -> Counts:
         """What a stage does once a pass beside its keys."""
+        with self._renewal.used():
+            return await self._house(stage)
+
+    async def _house(self, stage: str) -> Counts:
+        if stage == "report":
+            counts = await self.count(timedelta(0))
+            await tell_unheard(self.rt, [app.name for app in self.apps])
+            return counts + await sample(self.rt)
         if self.observing and stage != "sweep-status":
             return Counts()
         if stage == "submit":
             return await keep_modes(self.rt) + await obey_elsewhere(self.rt)
         if stage == "sweep-status":
-            return await self.news() + await look_after(self.rt)
+            await self.count(EVERY)
+            return await self.news() + await look_after(self.rt) + await recovering.finish(self.rt, self.hooks)
         if stage == "clean":
-            return await self._archive() + await sweep_leftovers(self.rt)
+            return await self._archive() + await self._purge() + await sweep_leftovers(self.rt)
+        if stage == "reconcile-ces":
+            return await self.hooks.reconcile()
         return Counts()
+
+    async def count(self, every: timedelta) -> Counts:
+        """Bring the counts of jobs up to date, unless somebody did so within `every`; returns them by state.
+
+        And look at the disks, for which nobody asks while there is nothing to fetch.
+        """
+        now = self.rt.now()
+        if self._counted and timedelta(0) <= now - self._counted < every:
+            return Counts()
+        self._counted = now
+        counts = await count_jobs(self.rt, self.hooks.counters(), every)
+        await stopped(self.rt)
+        return counts
 
     async def news(self) -> Counts:
         """Let the applications hear of rows that moved."""
-        counts = Counts()
-        for app in self.apps:
-            if app.on_news is None:
-                continue
-            for _ in range(NEWS_ROUNDS):
-                rows = await self.rt.read(queries.with_news, app.name, NEWS_BATCH)
-                if not rows:
-                    break
-                counts += Counts(news=len(rows)) + await app.on_news(self.rt, rows)
-        return counts
+        return await self.hooks.news()
+
+    async def _purge(self) -> Counts:
+        try:
+            return await self._purging.purge()
+        except AppBroken:  # what it needs is not known, so that nothing is removed
+            return Counts({BROKEN: 1})
 
     async def _archive(self) -> Counts:
         now = self.rt.now()
         if self._archived and now - self._archived < ARCHIVE_EVERY:
             return Counts()
-        counts = await archive_rows(self.rt)
-        for app in self.apps:
-            if app.archive:
-                counts += await app.archive(self.rt)
+        counts = await archive_rows(self.rt) + await self.hooks.archive()
         if not counts:
             self._archived = now
         return counts
@@ -289,6 +281,8 @@ async def sweep(tower: Tower, stage: str, keys: Sequence[str] = (), wait: float 
             return await tower.round(part, key, wait)
         except VERDICTS:
             return Counts(errors=1)
+        except AppBroken:
+            return Counts({BROKEN: 1})
 
     done: list[Counts | BaseException] = []
     for turn in sorted({part.turn for part, _ in found}):

@@ -86,6 +86,14 @@ class Request(StrEnum):
     CLEAN = "clean"
 
 
+# Where a wish does something; elsewhere the engine takes it down, with a word on why.
+HEEDED: Mapping[Request, frozenset[CeState]] = {
+    Request.FETCH: ENDED | FINAL - {_S.VOID, _S.ABANDONED},
+    Request.RERUN: frozenset({_S.FAILED, _S.HOLDING}),
+    Request.RESUBMIT: LIVING | ENDED | {_S.DONE, _S.DONEFAILED, _S.CANCELLED, _S.VOID},
+    Request.CANCEL: LIVING - {_S.CANCELLING} | {_S.TOSUBMIT, _S.SUBMITTING},
+    Request.CLEAN: frozenset(CeState),
+}
 STRENGTH: Mapping[Request, int] = {request: rank for rank, request in enumerate(Request)}
 
 # The words of the original's tables, for people (lists, command line, API).
@@ -110,7 +118,7 @@ class PandaState(StrEnum):
 _P = PandaState
 PANDA_LIFE: Mapping[PandaState, frozenset[PandaState]] = {
     _P.SENT: frozenset({_P.FORGOTTEN, _P.STARTING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}),
-    _P.FORGOTTEN: frozenset({_P.SENT, _P.TOREPORT, _P.CLOSED}),
+    _P.FORGOTTEN: frozenset({_P.SENT, _P.STARTING, _P.TOREPORT, _P.CLOSED}),
     _P.STARTING: frozenset(
         {_P.FORGOTTEN, _P.RUNNING, _P.TRANSFERRING, _P.TOVALIDATE, _P.AWAITING, _P.TOREPORT, _P.TOKILL, _P.CLOSED}
     ),

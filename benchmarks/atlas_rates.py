@@ -38,8 +38,8 @@ from act_core.simulators.serve import run_forever
 from act_core.stages import Tower, sweep
 from act_core.states import PandaState
 from benchmarks.servers import in_a_process
-from benchmarks.sweep_life import Tally
 from benchmarks.tables import state_tables
+from benchmarks.tally import Tally
 
 QUEUE, CE = "BENCH", "ce"
 CALL_S, PATIENCE_S = 120.0, 600.0

@@ -27,8 +27,8 @@ from act_core.db.session import Database
 from act_core.settings.app_model import Cric
 from act_core.settings.model import ArcSettings, Settings
 from act_core.simulators.cric_crowd import Crowd, crowd
-from benchmarks.sweep_life import Tally
 from benchmarks.tables import state_tables
+from benchmarks.tally import Tally
 
 CHANGED = 10  # each so-manieth queue, where some change
 

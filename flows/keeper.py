@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from act_core import logs
 from act_core.db.session import Database
+from act_core.live import Live
 from act_core.runtime import Runtime
 from act_core.settings import Settings, load_settings
 from act_core.stages import Tower
@@ -15,12 +16,23 @@ _kept: dict[int, Tower] = {}  # by loop
 _opening: dict[int, asyncio.Lock] = {}
 _lasting: set[int] = set()
 _guard = threading.Lock()
+_live: list[Live] = []  # of a worker: the configuration that holds now
 _shared: list[Database] = []  # one for all loops of a process: its pool is the bound
 
 
 def last(loop: asyncio.AbstractEventLoop) -> None:
     """This loop lives as long as its process: keep its tower."""
     _lasting.add(id(loop))
+
+
+def watched(live: Live) -> None:
+    """From now on this says which configuration holds in this process."""
+    _live[:] = [live]
+
+
+def holds() -> Settings | None:
+    """None: nobody looks at the files; each tower reads them when it is opened."""
+    return _live[0].holds if _live else None
 
 
 def settings() -> Settings:
@@ -30,7 +42,7 @@ def settings() -> Settings:
     return held
 
 
-def _database(held: Settings) -> Database:
+def database(held: Settings) -> Database:
     with _guard:
         if not _shared:
             _shared.append(Database(held))
@@ -49,9 +61,10 @@ async def tower() -> AsyncIterator[Tower]:
         return
     async with _opening.setdefault(id(loop), asyncio.Lock()):  # two windows of a stage may begin together
         if id(loop) not in _kept:
-            held = await asyncio.to_thread(settings)
-            shared = await asyncio.to_thread(_database, held)
-            _kept[id(loop)] = Tower(await asyncio.to_thread(Runtime.open, held, shared))
+            known = holds()
+            held = await asyncio.to_thread(settings) if known is None else known
+            shared = await asyncio.to_thread(database, held)
+            _kept[id(loop)] = Tower(await asyncio.to_thread(Runtime.open, held, shared), holds=holds)
     yield _kept[id(loop)]
 
 

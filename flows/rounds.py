@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from act_core.apps import Part
 from act_core.db import queries
-from act_core.errors import Transient
+from act_core.errors import AppBroken, Transient
 from act_core.logs import log
 from act_core.runtime import Counts
 from act_core.stages import VERDICTS, Tower
+from act_core.words import redact
 from flows import stops
 from flows.tasks import AsTasks, Caller, Done
 
@@ -55,10 +56,11 @@ class Window:
         self.tower, self.stage, self.only, self.once = tower, stage, frozenset(only), seconds <= 0
         self.until = asyncio.get_running_loop().time() + (PASS if self.once else seconds)
         self.counts = Counts()
+        self.did: dict[str, Counts] = {}  # by key
         self.troubles: dict[str, str] = {}  # the last one of each key
         self.bugs: list[str] = []
         self._retried: dict[Work, Exception] = {}  # what a retry is for
-        self.parts = tower.parts(stage)
+        self.parts = list(tower.parts(stage))  # only grows: another configuration may bring further ones
         self.groups: list[Group] = []
         self._caller = caller or AsTasks()
         self._wake: dict[Work, asyncio.Event] = {}
@@ -101,6 +103,7 @@ class Window:
     async def _due(self) -> list[Work]:
         """What has work. A pass takes the CEs that it was told, due or not."""
         found = await self.tower.due(self.stage)
+        self.parts += [part for part in self.tower.parts(self.stage) if part not in self.parts]
         if not self.only:
             return found
         chosen = [(part, key) for part, key in found if key in self.only]
@@ -189,6 +192,7 @@ class Window:
             else:
                 mine.update(counts)
                 self.counts.update(counts)
+                self.did.setdefault(work[1], Counts()).update(counts)
             first = False
             if self.once or stops.wanted() or not await self._awaken(work):
                 return
@@ -229,11 +233,11 @@ class Window:
 
     def _note(self, key: str, err: BaseException) -> None:
         self.counts["errors"] += 1
-        self.troubles[key] = str(err)
+        self.troubles[key] = redact(str(err))
 
     def _bug(self, key: str, err: BaseException) -> None:
         logger.error("%s %s: %s", self.stage, key, err, exc_info=err)
-        self.bugs.append(f"{key}: {type(err).__name__}: {err}")
+        self.bugs.append(redact(str(err) if isinstance(err, AppBroken) else f"{key}: {type(err).__name__}: {err}"))
 
 
 async def _given_up(tasks: "Sequence[asyncio.Task[object]] | Sequence[asyncio.Task[Counts]]", seconds: float) -> None:

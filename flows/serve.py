@@ -3,32 +3,48 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
+from contextlib import suppress
 
 import httpx
 
-from act_core.db import bootstrap, ces, downtimes, leases
+from act_core import logs
+from act_core.db import bootstrap, leases
+from act_core.errors import ConfigError, Transient
+from act_core.live import Live
 from act_core.logs import log
+from act_core.monitor.metrics_page import MetricsPage
+from act_core.processes import NAMED_BY, WORKER, touch_tick, worker_number
 from act_core.settings import Settings
-from flows import keeper, stops
+from flows import keeper, noise, stops
 from flows.worker import DRAIN_S, InProcessWorker
 
 logger = log("flows.serve")  # the module is run as __main__
 LIMIT = 64  # windows at a time: two of each stage, and what people start by hand
 
-RETRY_S = 5.0
+RETRY_S, LOOK_S, HANGS_S = 5.0, 2.0, 10.0
+METRICS_AGAIN_S = 30.0
 
 
 async def serve(pool: str) -> None:
     """Run a worker until SIGTERM or SIGINT, then drain: windows end at their next look."""
-    held = await asyncio.to_thread(keeper.settings)
-    ended = await asyncio.to_thread(begin, held)
-    worker = InProcessWorker(work_pool_name=pool, limit=LIMIT, prefetch_seconds=0, name=f"act-{os.getpid()}")
-    stop = asyncio.Event()
+    live = await asyncio.to_thread(Live.open)
+    keeper.watched(live)
+    logs.configure(live.holds.arc.logger, live.holds.state_dir)
+    noise.hush()
+    ended = await asyncio.to_thread(begin, live.holds)
+    name = f"act-{socket.gethostname()}-{os.getpid()}"
+    worker = InProcessWorker(work_pool_name=pool, limit=LIMIT, prefetch_seconds=0, name=name)
+    worker.several = live.holds.arc.prefect.workers > 1
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hurry.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    watch = asyncio.create_task(watch_configuration(live, hurry))
     work = asyncio.create_task(_work(worker))
     waiting = asyncio.create_task(stop.wait())
+    measured = asyncio.create_task(_metrics(live.holds))
     logger.info("worker of pool %s is up; %d leases of dead processes ended", pool, ended)
     await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
     stops.drain()
@@ -37,10 +53,53 @@ async def serve(pool: str) -> None:
     while worker.active and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - a set of another library
         await asyncio.sleep(0.1)
     work.cancel()
-    results = await asyncio.gather(work, return_exceptions=True)
+    watch.cancel()
+    measured.cancel()
+    results = await asyncio.gather(work, watch, return_exceptions=True)
+    await asyncio.gather(measured, return_exceptions=True)
     await asyncio.to_thread(worker.end_loops)
     if not stop.is_set() and isinstance(results[0], Exception):
         raise results[0]
+
+
+async def watch_configuration(live: Live, hurry: asyncio.Event) -> None:
+    """For ever: look at the files, and tell the tables what holds; towers take it over at their next round."""
+    told, looking = "", None
+    while True:
+        try:
+            looking = looking or asyncio.create_task(_look(live, hurry))
+            done, _ = await asyncio.wait([looking], timeout=HANGS_S)
+            if done:
+                looking = None
+                done.pop().result()
+            told = ""
+        except (Transient, OSError) as err:  # of the latter a disk that is full
+            if str(err) != told:
+                logger.warning("the configuration that holds is not told to everybody yet: %s", err)
+            told = str(err)
+        except Exception:
+            logger.exception("a bug of ours: the configuration was not looked at")
+        touch_tick(live.holds.state_dir, own_name())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), LOOK_S)
+
+
+def own_name() -> str:
+    """Of the workers of this machine."""
+    return os.environ.get(NAMED_BY, WORKER)
+
+
+async def _look(live: Live, hurry: asyncio.Event) -> None:
+    """Once; where the files' disk hangs, until it goes on: their last good words hold as long."""
+    now = hurry.is_set()
+    hurry.clear()
+    await asyncio.to_thread(live.look, now)
+    if live.owed:
+        await asyncio.to_thread(_tell, live)
+
+
+def _tell(live: Live) -> None:
+    live.tell(keeper.database(live.holds))
 
 
 def begin(held: Settings) -> int:
@@ -48,11 +107,31 @@ def begin(held: Settings) -> int:
     db = bootstrap.open_tables(held)
     try:
         now = db.clock()
-        db.write(ces.sync_ces, held.arc.sites, ces.CONFIG, now)
-        db.write(downtimes.sync_configured, held.arc.downtime)
+        bootstrap.enter_configured(db, held, now)
         return db.write(leases.end_dead, now)
     finally:
         db.close()
+
+
+async def _metrics(held: Settings) -> None:
+    """Serve numbers for Prometheus until the end; a port that is taken may become free."""
+    told = False
+    while True:
+        try:
+            page = await asyncio.to_thread(MetricsPage.opened, held, worker_number(own_name()))
+            break
+        except ConfigError as err:
+            if not told:
+                logger.error("%s; tried again every %.0f s", err, METRICS_AGAIN_S)  # noqa: TRY400 - it says all
+            told = True
+            await asyncio.sleep(METRICS_AGAIN_S)
+    if page is None:
+        return
+    logger.info("metrics are served at http://%s:%d/metrics", held.arc.monitor.host, page.port)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.shield(asyncio.to_thread(page.close))
 
 
 async def _work(worker: InProcessWorker) -> None:

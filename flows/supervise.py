@@ -1,114 +1,44 @@
 """`act up`: Prefect's server and a worker as children, started again when they die; what `act down` ends."""
 
 import base64
-import ctypes
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
-from act_core.apps import applications
 from act_core.credentials.vault import make_key
-from act_core.db import bootstrap, ces, downtimes, orphans
+from act_core.db import bootstrap, orphans, recovery
 from act_core.db.session import Database
 from act_core.errors import ActError, ConfigError
+from act_core.hooks import bootstrap_apps, restored_apps
+from act_core.installed import applications
 from act_core.logs import log
-from act_core.processes import lives, process_start
+from act_core.notify import Notifier
+from act_core.processes import NAMED_BY, process_start, standing, up_file, worker_name
 from act_core.settings import Settings
+from flows.children import Child, stop_all
 from flows.environment import client_environment, password_file, server_environment
+from flows.page import Page
+from flows.standing import healthy
+from flows.vital_signs import VitalSigns
 
 logger = log(__name__)
-SERVER_UP_S, STOP_S, CHECK_S = 120.0, 15.0, 30.0
-RESTARTS, PER_S = 5, 60.0  # more deaths than this in so many seconds: something is wrong that a restart does not mend
-PR_SET_PDEATHSIG = 1
+SERVER_UP_S, CHECK_S = 120.0, 30.0
 FURNISH_S = 120.0
 OBSERVING = "; OBSERVING: nothing is taken, sent, killed, reported or cleaned"
-
-
-def state_file(state_dir: Path) -> Path:
-    return state_dir / "up.json"
-
-
-def standing(state_dir: Path) -> dict[str, Any] | None:
-    """What the supervisor wrote of itself; None: no tower is up in this state directory."""
-    try:
-        read: dict[str, Any] = json.loads(state_file(state_dir).read_text(encoding="utf-8"))
-        return read if lives(read["pid"], read["start"]) else None
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass(slots=True)
-class Child:
-    """A process that is kept alive."""
-
-    name: str
-    command: list[str]
-    environment: Mapping[str, str]
-    log: Path
-    process: "subprocess.Popen[bytes] | None" = None
-    deaths: list[float] = field(default_factory=list)
-
-    def start(self) -> None:
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(  # noqa: S603 - our own servers
-                self.command,
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            )
-
-    def died(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
-
-    def again(self) -> None:
-        """Start it again. Raises ActError when it dies too often."""
-        now = time.monotonic()
-        self.deaths = [one for one in self.deaths if now - one < PER_S] + [now]
-        code = self.process.returncode if self.process else None
-        logger.warning("%s died (exit code %s), starting it again", self.name, code)
-        if len(self.deaths) > RESTARTS:
-            raise ActError(f"{self.name} died {len(self.deaths)} times within {PER_S:.0f} s: see {self.log}")
-        self.start()
-
-    def stop(self) -> None:
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def _die_with_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
     """Brings the tower up and keeps it up, in the foreground."""
 
-    def __init__(self, settings: Settings, port: int, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, port: int, say: Callable[[str], None], page_port: int | None = None) -> None:
         self.settings, self.port, self.say = settings, port, say
         prefect = settings.arc.prefect
         logs = settings.arc.logger.logdir or settings.state_dir / "log"
@@ -120,10 +50,16 @@ class Supervisor:
             server_environment(settings, port),
             logs / "prefect-server.log",
         )
-        self.worker = Child(
-            "worker", [sys.executable, "-m", "flows.serve", prefect.pool], self.clients, logs / "worker.log"
-        )
-        self._stop = False
+        self.workers = [
+            self._worker(worker_name(number + 1), logs) for number in range(prefect.workers - prefect.elsewhere)
+        ]
+        self.page = Page(settings, logs, page_port) if settings.arc.web.enabled else None
+        self._stop, self._reload, self._unwritten = False, False, False
+        self.signs = VitalSigns(Notifier(), settings.state_dir, (self.server, *self.workers), lambda: healthy(self.url))
+
+    def _worker(self, name: str, logs: Path) -> Child:
+        command = [sys.executable, "-m", "flows.serve", self.settings.arc.prefect.pool]
+        return Child(name, command, {**self.clients, NAMED_BY: name}, logs / f"{name}.log")
 
     @property
     def url(self) -> str:
@@ -133,33 +69,48 @@ class Supervisor:
         """Until SIGTERM or SIGINT. Raises ActError when something does not come up or dies too often."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        if not sys.stdin or not sys.stdin.isatty():  # a terminal that hangs up ends what runs in it
+            signal.signal(signal.SIGHUP, self._on_hangup)
         prepare(self.settings, self.say)
         self.say(f"Prefect UI: {self.url}   (password: {password_file(self.settings)})")
+        if self.page:
+            self.say(self.page.words())
         try:
             self._bring_up()
             self._write("up")
             self._keep()
         finally:
             self.say("going down: worker, then server")
-            self.worker.stop()
+            self.signs.notifier.stopping("going down: page, worker, then server")
+            if self.page:
+                self.page.stop()
+            stop_all(self.workers)
             self.server.stop()
-            state_file(self.settings.state_dir).unlink(missing_ok=True)
+            up_file(self.settings.state_dir).unlink(missing_ok=True)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stop = True
 
+    def _on_hangup(self, _number: int, _frame: object) -> None:
+        self._reload = True
+
     def _bring_up(self) -> None:
         self._write("starting")
+        self.signs.begin()
         self.say("starting Prefect's server")
         self.server.start()
         self._await_server()
         self.say("pool, limits, deployments")
         self._furnish("--first")
-        self.worker.start()
+        for worker in self.workers:
+            worker.start()
+        if self.page:
+            self.page.start()
 
     def _await_server(self) -> None:
         end = time.monotonic() + SERVER_UP_S
         while not healthy(self.url):
+            self.signs.notifier.alive()  # for a time that is bounded
             if self._stop:
                 return
             if self.server.died() or time.monotonic() > end:
@@ -185,15 +136,28 @@ class Supervisor:
         checked = time.monotonic()
         while not self._stop:
             time.sleep(0.5)
+            self.signs.look()
+            self._reload_if_asked()
             if self.server.died():
                 self.server.again()
+                self._write("up")  # before it answers: who takes the tower down meanwhile has to find it
                 checked = self._back_again()
-            if self.worker.died():
-                self.worker.again()
+            died = [worker for worker in self.workers if worker.died()]
+            for worker in died:
+                worker.again()
+            if died or (self.page and self.page.look()):
                 self._write("up")
             if time.monotonic() - checked > CHECK_S:
                 checked = time.monotonic()
                 self._mend()
+                if self._unwritten:
+                    self._write("up")
+
+    def _reload_if_asked(self) -> None:
+        if self._reload:
+            self._reload = False
+            for worker in self.workers:
+                self.signs.reload(worker)
 
     def _back_again(self) -> float:
         """Await the server that was started again; one that does not come up is ended, and counted as dead."""
@@ -222,23 +186,28 @@ class Supervisor:
             urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
         except urllib.error.HTTPError as err:
             return err.code != 404
-        except OSError:
+        except (OSError, HTTPException):
             return True  # not to be asked now: no reason to deploy
         return True
 
     def _write(self, phase: str) -> None:
-        children = {
-            one.name: [one.process.pid, process_start(one.process.pid)]
-            for one in (self.server, self.worker)
-            if one.process
-        }
+        known = (self.server, *self.workers, *([self.page.child] if self.page else []))
+        children = {one.name: [one.process.pid, process_start(one.process.pid)] for one in known if one.process}
         me = os.getpid()
         said = {"pid": me, "start": process_start(me), "phase": phase, "prefect": self.url, "children": children}
-        said["observing"] = self.settings.arc.tower.observe
-        fresh = state_file(self.settings.state_dir).with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(said), encoding="utf-8")
-        fresh.replace(state_file(self.settings.state_dir))
+        said |= {"observing": self.settings.arc.tower.observe, "page": self.page.url if self.page else None}
+        fresh = up_file(self.settings.state_dir).with_suffix(".new")
+        try:
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps(said), encoding="utf-8")
+            fresh.replace(up_file(self.settings.state_dir))
+        except OSError as err:
+            if phase == "starting":  # nobody could end this tower
+                raise ConfigError(f"{fresh}: cannot be written: {err.strerror or err}") from err
+            self._unwritten = True
+            logger.warning("%s: cannot be written, tried again: %s", fresh, err.strerror or err)
+        else:
+            self._unwritten = False
 
 
 def prepare(settings: Settings, say: Callable[[str], None]) -> None:
@@ -253,48 +222,23 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
     db = Database(settings)
     try:
         now = db.clock()
-        made = bootstrap.bootstrap(db, now)
-        db.write(ces.sync_ces, settings.arc.sites, ces.CONFIG, now)
-        db.write(downtimes.sync_configured, settings.arc.downtime)
-        trouble = make_key(settings, first=made.before != made.now or settings.arc.db.type == "sqlite")
+        made = bootstrap.bootstrap(db, now, settings.state_dir)
+        bootstrap.enter_configured(db, settings, now)
+        first = made.before != made.now or settings.arc.db.type == "sqlite"
+        troubles = [*filter(None, [make_key(settings, first=first)]), *bootstrap_apps(db, apps)]
         generation = db.write(bootstrap.start_generation)
         former = bootstrap.remember_generation(settings.state_dir, made.tower, generation)
         if former is not None and former >= generation:
             waiting = db.write(orphans.wait_after_restore, now)
-            doubtful = sum(db.write(app.restored, now) for app in apps if app.restored)
             say(f"the database is older than this directory (generation {generation} after {former}): was it restored?")
-            minutes = int(orphans.LISTS_READ.total_seconds() // 60)
-            say(f"{waiting} jobs that wait are sent in {minutes} min, when the CEs' lists have been read")
-            if doubtful:
+            minutes = orphans.LISTS_READ.total_seconds() // 60
+            say(f"{waiting} jobs that wait are sent in {minutes:.0f} min, when the CEs' lists have been read")
+            if doubtful := restored_apps(db, apps, now):
                 say(f"{doubtful} jobs may have been sent since: they are asked about first (docs/safety.md)")
-        if trouble:
-            say(trouble)
+            db.write(recovery.begin, recovery.OLDER, recovery.TOWER, now)
+            say("RECOVERY: its jobs are found again on the CEs first; `act recover` tells how far (docs/recovery.md)")
+        for words in troubles:
+            say(words)
     finally:
         db.close()
     say(f"tower {made.tower}, start {generation}, schema {made.now}{OBSERVING if settings.arc.tower.observe else ''}")
-
-
-def healthy(url: str) -> bool:
-    try:
-        urllib.request.urlopen(f"{url}/api/health", timeout=5).close()  # noqa: S310 - our own server
-    except urllib.error.HTTPError as err:
-        return err.code in (401, 403)  # it answers, and wants the password
-    except OSError:
-        return False
-    return True
-
-
-def take_down(state_dir: Path) -> bool:
-    """End the tower of this state directory; False: none was up. Ends by force what does not go."""
-    said = standing(state_dir)
-    if said is None:
-        return False
-    os.kill(said["pid"], signal.SIGTERM)
-    end = time.monotonic() + 3 * STOP_S
-    while lives(said["pid"], said["start"]) and time.monotonic() < end:
-        time.sleep(0.1)
-    for pid, start in [*said["children"].values(), (said["pid"], said["start"])]:
-        if lives(pid, start):
-            os.kill(pid, signal.SIGKILL)
-    state_file(state_dir).unlink(missing_ok=True)
-    return True

@@ -8,8 +8,10 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Collection, Coroutine
 from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -21,6 +23,7 @@ import httpx
 from prefect import Flow
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events import emit_event
 from prefect.flow_engine import run_flow
@@ -34,6 +37,7 @@ from flows import keeper, stops
 
 logger = log(__name__)
 DRAIN_S = 10.0
+OTHERS = timedelta(seconds=4)  # that other workers have to take a run
 LOOK_S = 2.0  # between looks for runs that people cancel
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDED = "prefect.flow-run.ended"  # ours: the last word of a run that had a heartbeat
@@ -87,6 +91,12 @@ def is_dead(found: str | None) -> bool:
     return not lives(int(parts[1]), parts[2])
 
 
+def left_for_others(run: FlowRun, loads: Collection[UUID | None], now: datetime) -> bool:
+    """Whether another worker should take it: here runs one of its deployment already. Nobody did for a while: ours."""
+    planned = run.next_scheduled_start_time or run.expected_start_time
+    return run.deployment_id in loads and planned is not None and now - planned < OTHERS
+
+
 class InProcessResult(BaseWorkerResult):
     """What became of a run."""
 
@@ -104,6 +114,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         super().__init__(*args, **kwargs)
         self._loops: dict[UUID, LoopThread] = {}
         self.active: set[UUID] = set()
+        self.several = False  # it works for its tower beside others
+        self._loads: Counter[UUID | None] = Counter()  # runs by deployment
         self._settled: set[UUID] = set()  # ran at the last heartbeat already
         self._told: set[UUID] = set()  # of these there was a heartbeat
 
@@ -122,9 +134,11 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         if task_status is not None:
             task_status.started(identifier(flow_run.id))
         self.active.add(flow_run.id)
+        self._loads[flow_run.deployment_id] += 1
         try:
             await asyncio.wrap_future(thread.submit(self._engine(flow, flow_run)))
         finally:
+            self._loads = +(self._loads - Counter([flow_run.deployment_id]))
             self.forget(flow_run.id)
         return InProcessResult(status_code=0, identifier=identifier(flow_run.id))
 
@@ -132,6 +146,12 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         out = run_flow(flow, flow_run=flow_run, return_type="state")
         if asyncio.iscoroutine(out):
             await out
+
+    async def _get_scheduled_flow_runs(self) -> list[WorkerFlowRunResponse]:
+        """Of several workers none takes all windows of a stage while others have none of it."""
+        now = datetime.now(UTC)
+        found = await super()._get_scheduled_flow_runs()
+        return [one for one in found if not self.several or not left_for_others(one.flow_run, self._loads, now)]
 
     async def watch(self) -> None:
         """For ever: end the windows that people cancel (Prefect stops no thread), and tell which runs live."""

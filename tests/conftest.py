@@ -5,12 +5,14 @@ import os
 from hypothesis import settings as hypothesis_settings
 
 pytest_plugins = [
+    "tests.fixtures.signals",
     "tests.fixtures.workers",
     "tests.fixtures.sockets",
     "tests.fixtures.skipped",
     "tests.fixtures.keys",
     "tests.fixtures.trust",
     "tests.fixtures.databases",
+    "tests.fixtures.statements",
     "tests.fixtures.towers",
 ]
 

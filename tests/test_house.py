@@ -15,7 +15,7 @@ import typer
 from act_core.ce.descriptions import read_descriptions
 from act_core.cli.main import app
 from act_core.settings import load_settings
-from act_core.stages import STAGES
+from act_core.timetable import STAGES
 
 ROOT = Path(__file__).parents[1]
 LONGEST_FILE, LONGEST_FUNCTION = 300, 40
@@ -66,7 +66,7 @@ def _functions(text: str) -> Iterator[tuple[str, int]]:
 def _commands(command: Any, words: str) -> Iterator[str]:
     """Each command in full; typer brings its own click, whose groups have `commands`."""
     inner = getattr(command, "commands", None)
-    if inner is None:
+    if inner is None and not command.hidden:
         yield words
     for name, one in (inner or {}).items():
         yield from _commands(one, f"{words} {name}")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from act_core.errors import ConfigError
-from act_core.logs import DailyFile, close, configure, log, redact
+from act_core.logs import DailyFile, close, configure, log
+from act_core.words import redact
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ def test_long_foreign_text_is_cut(stream: io.StringIO) -> None:
     [
         ("Authorization: Bearer abc.def-123456 more", "Authorization: Bearer *** more"),
         ("got eyJhbGciOi.eyJzdWIi.c2ln, kept", "got ***, kept"),
+        ("Authorization: Basic dXNlcjpwdw== more", "Authorization: Basic *** more"),
+        ("run --usersecret=abc --token def -x", "run --usersecret=*** --token *** -x"),
+        ("jobPars=--usersecret%3Dabc&n=1", "jobPars=--usersecret%3D***&n=1"),
+        ("wrong password: hunter2", "wrong password: ***"),
+        ("the token: expired", "the token: expired"),
+        ("https://host/a?authz=abc&x=1", "https://host/a?authz=***&x=1"),
         ("secrets=abc rest", "secrets=*** rest"),
         ('secrets={"A": {"b": "c d"}} rest', "secrets=*** rest"),
         ("secrets={never ends", "secrets=***"),

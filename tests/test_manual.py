@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from act_core import manual
+from act_core import homecoming, manual
 from act_core.db import arrivals, claims
 from act_core.db.attempts import Attempt, as_attempt, attempts
 from act_core.db.bootstrap import tower_id
@@ -30,6 +30,6 @@ async def test_a_late_word_of_an_attempt_does_not_kill_the_next_one(db: Database
     db.write(lambda session: session.execute(update(CeJob).values(**ended)) and None)
     (old,) = db.read(picked)
     db.write(claims.settle, {old: Stay(reason="resubmitted", successor=True)}, NOW, "test")
-    db.write(manual._hear, [old], NOW)
+    db.write(homecoming.bring_home, [old], NOW)
     requests = db.read(lambda session: session.scalars(select(CeJob.request).order_by(CeJob.attempt)).all())
     assert list(requests) == ["clean", None]

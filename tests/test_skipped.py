@@ -21,7 +21,8 @@ def test_names_are_parted_by_commas(text: str, names: set[str]) -> None:
 
 def test_an_unknown_name_fails() -> None:
     with pytest.raises(
-        pytest.UsageError, match="ACT_REQUIRE: mysqll: there are arcproxy, arex6, arex7, condor, mysql, xrootd"
+        pytest.UsageError,
+        match="ACT_REQUIRE: mysqll: there are arcproxy, arex6, arex7, chromium, condor, mariadb-client",
     ):
         required("mysql,mysqll")
 

@@ -74,7 +74,7 @@ class Atlas(RuleBasedStateMachine):
             for part in self.worker.parts(stage):
                 for key in ["ce"] if part.breaker else await part.due(rt):
                     await part.run(rt, key)
-            await self.worker.house(stage)
+            assert not (await self.worker.house(stage))["broken"], "a bug of ours; its traceback is in the log"
         except ActError:
             pass
         except Crash:

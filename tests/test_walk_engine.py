@@ -7,7 +7,8 @@ on `settle` alone, so the workers take no leases here.
 import asyncio
 import shutil
 import tempfile
-from datetime import timedelta
+from collections import Counter
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import select
 
 from act_core import manual
-from act_core.db import arrivals, bootstrap, brakes, evidence, wishes
+from act_core.db import arrivals, bootstrap, brakes, evidence, past, wishes
 from act_core.db.models import CeJob, CeJobEvent
 from act_core.db.session import Database
 from act_core.engine.unseen import abandon
@@ -58,6 +59,7 @@ class Engine(RuleBasedStateMachine):
         self.workers = [self.opened() for _ in WORKERS]
         self.names: list[str] = []
         self.again: set[str] = set()  # of these somebody wished another run
+        self.snapshots: dict[datetime, Counter[tuple[str, str]]] = {}
 
     def opened(self) -> Tower:
         cls: type[Worker] = type("Worker", (Worker,), {"world": self.world})
@@ -172,6 +174,7 @@ class Engine(RuleBasedStateMachine):
 
         It sleeps through its lease, if it had one.
         """
+        self.more_happens_now()
         self.world.paused, self.world.go = asyncio.Event(), asyncio.Event()
         first = asyncio.create_task(self.work(0, stage))
         paused = asyncio.create_task(self.world.paused.wait())
@@ -210,6 +213,16 @@ class Engine(RuleBasedStateMachine):
                 assert old is new or new in LIFE[old], f"{old} → {new}: {event.reason}"
             assert all(one.to_state == two.from_state for one, two in pairwise(walk))
 
+    @invariant()
+    def how_it_stands_is_remembered(self) -> None:
+        """What else happens at this moment belongs to it."""
+        rows = self.read(select(CeJob).where(CeJob.state.not_in([state.value for state in FINAL])))
+        self.snapshots[self.world.now] = Counter((row.ce or "", row.state) for row in rows)
+
+    def more_happens_now(self) -> None:
+        """Before the clock goes on: what was remembered is not how this moment ends."""
+        self.snapshots.pop(self.world.now, None)
+
     def read(self, question: Any) -> list[Any]:
         return list(self.db.read(lambda session: session.scalars(question).all()))
 
@@ -229,6 +242,7 @@ class Engine(RuleBasedStateMachine):
     async def drain(self) -> None:
         """Time enough for orphans to be sighted twice, and for the back-offs of what failed often."""
         self.world.fault, self.world.blind = None, False
+        self.more_happens_now()
         for _ in range(DRAIN):
             for stage in STAGES:
                 await self.work(0, stage)
@@ -250,6 +264,9 @@ class Engine(RuleBasedStateMachine):
         self.every_walk_stays_on_life()
         self.no_job_lives_twice()
         self.nothing_runs_again_unless_wished()
+        for when, snapshot in self.snapshots.items():
+            told = {(one.ce, one.state.value): one.n for one in self.db.read(past.stood, when)}
+            assert told == snapshot, f"the past tells another story of {when}"
         rows = self.read(select(CeJob))
         left = [(row.app_job_id, row.state, row.request, row.due_at) for row in rows if CeState(row.state) not in FINAL]
         assert not left, f"not final: {left}"

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from act_core.db.models import ERROR_LENGTH
 from act_core.db.panda_models import PandaAsk
-from act_core.words import clean
+from act_core.words import kept
 
 SENT_FOR = timedelta(minutes=30)  # panda.md 3.4
 
@@ -61,7 +61,7 @@ def booked(session: Session, ask: int) -> None:
 
 def lost(session: Session, ask: int, what: What, why: str, n: int | None = None, ids: Collection[int] = ()) -> None:
     """PanDA may have reserved `n` jobs (None: all that were asked for) that nobody has."""
-    columns: dict[str, Any] = {"what": what.value, "why": clean(why)[:ERROR_LENGTH]}
+    columns: dict[str, Any] = {"what": what.value, "why": kept(why, ERROR_LENGTH)}
     columns |= {} if n is None else {"n": n}
     columns |= {"panda_ids": ",".join(map(str, sorted(ids)))} if ids else {}
     session.execute(update(PandaAsk).where(PandaAsk.id == ask).values(columns))

@@ -18,13 +18,15 @@ from act_core.atlas.instance import queue_of, server_of
 from act_core.atlas.logplaces import log_url
 from act_core.atlas.modes import candidates
 from act_core.atlas.pauses import pauses
+from act_core.atlas.rebuild import memo_of
 from act_core.atlas.sealing import secrets_of
 from act_core.atlas.serving import CALLED_BACK
 from act_core.atlas.translate import TranslateSettings, Worker, pilot_text, translate
 from act_core.atlas.wire import PandaJob
 from act_core.credentials.vault import Vault
-from act_core.db import wishes
+from act_core.db import operator_modes, wishes
 from act_core.db.arrivals import NewJob, add_jobs, known
+from act_core.db.modes import Mode
 from act_core.db.panda_models import PandaRow
 from act_core.engine.sealed import vault
 from act_core.errors import BadInput, CredentialError
@@ -70,7 +72,7 @@ def _sent(session: Session, server: str, queue: str, now: datetime, locked: bool
 
 async def bind(rt: Runtime, name: str) -> Counts:
     """Describe a queue's new jobs. One that cannot be described fails in PanDA and blocks nobody."""
-    rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await queue_of(rt, name)
+    rows, queue = await rt.read(_sent, server_of(rt), name, rt.now(), _locked(rt)), await _as_operated(rt, name)
     if queue is None and not await rt.read(queues.any_known, server_of(rt)):
         return Counts()  # they wait until CRIC, or its last good copy, has been read
     unserved = await rt.read(queues.unserved, server_of(rt), name)
@@ -101,6 +103,14 @@ async def bind(rt: Runtime, name: str) -> Counts:
     if any(row.secrets for row in specs):
         pauses(rt).end(KEY)
     return counts
+
+
+async def _as_operated(rt: Runtime, name: str) -> Queue | None:
+    """The queue; one that an operator took offline is so, whatever CRIC says."""
+    queue = await queue_of(rt, name)
+    if queue is None or name not in await rt.read(operator_modes.offline, server_of(rt), rt.now()):
+        return queue
+    return queue.model_copy(update={"status": Mode.OFFLINE.value})
 
 
 def _gave_up(row: Booked, why: str, settings: TranslateSettings, now: datetime) -> Change:
@@ -158,7 +168,8 @@ def described(
     spec = translate(job, queue, settings, row.created or now, worker)
     if unserved:  # its CEs may get no new jobs any more
         raise BadInput(f"queue {row.queue} is not served by this tower any more: {unserved}")
-    return Described(spec, key.seal(pilot_text(job)) if spec.sealed else None)
+    memo = memo_of(row, reporter_of(row, queue))
+    return Described(spec.model_copy(update={"memo": memo}), key.seal(pilot_text(job)) if spec.sealed else None)
 
 
 def _write(
@@ -211,5 +222,10 @@ def _twice(session: Session, rows: Collection[Booked], settings: Settings, now: 
 
 def _starting(row: Booked, queue: Queue | None) -> Change:
     """An attempt is made of it: who reports, where that is not whoever handed it out."""
+    return Change(PandaState.STARTING, {"check_due_at": None, "reporter": reporter_of(row, queue)})
+
+
+def reporter_of(row: Booked, queue: Queue | None) -> str:
+    """Who tells PanDA of the job once it runs."""
     by_pilot = queue is not None and queue.truepilot and row.reporter != HARVESTER
-    return Change(PandaState.STARTING, {"check_due_at": None} | ({"reporter": PILOT} if by_pilot else {}))
+    return PILOT if by_pilot else row.reporter

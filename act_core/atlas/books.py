@@ -6,9 +6,10 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, event, func, insert, select
 from sqlalchemy.orm import Session
 
+from act_core import meters
 from act_core.db.bulk import chunks, update_rows
 from act_core.db.models import ERROR_LENGTH
 from act_core.db.panda_models import PandaRow
@@ -16,6 +17,7 @@ from act_core.logs import log
 from act_core.runtime import Counts
 from act_core.settings.model import Settings
 from act_core.states import PANDA_FINAL, PANDA_LIFE, PandaState, end_of
+from act_core.words import kept
 
 logger = log(__name__)
 NAME = "atlas"  # of the first instance, to the engine
@@ -196,6 +198,8 @@ def settle(session: Session, changes: Mapping[Booked, Change], now: datetime) ->
         fresh = [row for row in chunk if versions.get(row.id) == row.version]
         settled.written += fresh
         update_rows(session, PandaRow, {row.id: _columns(row, changes[row], now) for row in fresh})
+    numbers = len(settled.written), len(legal) - len(settled.written), len(settled.illegal)
+    event.listen(session, "after_commit", lambda _: meters.settled(meters.PANDA_JOBS, *numbers, {}), once=True)
     return settled
 
 
@@ -208,7 +212,7 @@ def _legal(row: Booked, change: Change) -> bool:
 def _columns(row: Booked, change: Change, now: datetime) -> dict[str, Any]:
     values = dict(change.columns) | {"modified": now}
     if isinstance(values.get("error"), str):
-        values["error"] = values["error"][:ERROR_LENGTH]
+        values["error"] = kept(values["error"], ERROR_LENGTH)
     if row.reporter == HARVESTER and (change.to or row.state) is not PandaState.TOREPORT:
         values["heartbeat_due_at"] = None  # what is due of it is the report for its Harvester, and nothing else
     if change.to is not None and change.to is not row.state:

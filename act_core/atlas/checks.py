@@ -47,6 +47,9 @@ class Checks:
     def _jobs(self) -> Iterator[Looked]:
         return chain.from_iterable(self._rounds.values())
 
+    def calls(self) -> list[asyncio.Task[None]]:
+        return list(self._rounds)
+
     def __len__(self) -> int:
         return sum(len(jobs) for jobs in self._rounds.values())
 

@@ -64,6 +64,12 @@ def differences(session: Session, fresh: Books) -> tuple[str, ...]:
     return changes(known, fresh) if known else ()
 
 
+def needs(session: Session, settings: Settings, now: datetime) -> datetime | None:
+    """The books of a day that is not closed need the rows of what ended since it began; None: all days are closed."""
+    first = next(iter(closed_days.open_days(session, server_key(settings), now.date())), None)
+    return bounds(first)[0] if first else None
+
+
 async def due(rt: Runtime) -> Sequence[str]:
     return [server_of(rt)] if await _open(rt) else []
 

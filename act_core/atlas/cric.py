@@ -11,6 +11,7 @@ from act_core.atlas.cric_endpoints import CeEndpoint, configured_endpoints, cric
 from act_core.atlas.cric_entry import Entry
 from act_core.atlas.serving import HANDED, MANAGER, STATUSES
 from act_core.errors import BadInput
+from act_core.foreign import read_json
 from act_core.settings.app_model import Cric, PandaSite
 from act_core.settings.model import Site
 
@@ -109,8 +110,8 @@ def _bounded(entry: str) -> str:
 
 def _entries(feed: str | bytes) -> Mapping[str, object]:
     try:
-        entries = json.loads(feed)
-    except (ValueError, RecursionError) as err:
+        entries = read_json(feed)
+    except ValueError as err:
         raise BadInput(f"CRIC's queues are not JSON: {err}") from err
     if not isinstance(entries, dict):
         raise BadInput(f"CRIC's queues are no object but {type(entries).__name__}")

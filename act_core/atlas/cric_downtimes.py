@@ -5,7 +5,6 @@ Lists in place of the objects, entries at the top, and other names of the same k
 is named and skipped.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, Validation
 from act_core.atlas.lenient import Text, present
 from act_core.db.downtimes import REASON_LENGTH, Downtime
 from act_core.errors import ProtocolError
+from act_core.foreign import read_json
 from act_core.words import clean
 
 OUTAGES = frozenset({"outage", "down"})  # nothing is sent; of what is only at risk jobs are sent all the same
@@ -86,8 +86,8 @@ class _Entry(BaseModel):
 def feed_of(text: str) -> object:
     """The feed as JSON has it; none at all (`{}`, `[]`) is good. Raises ProtocolError."""
     try:
-        feed: object = json.loads(text)
-    except (ValueError, RecursionError) as err:
+        feed: object = read_json(text)
+    except ValueError as err:
         raise ProtocolError(f"CRIC's downtimes are not JSON: {text[:60]!r}") from err
     if not isinstance(feed, dict | list):
         raise ProtocolError(f"CRIC's downtimes are neither object nor list: {text[:60]!r}")

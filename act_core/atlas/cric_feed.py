@@ -1,23 +1,25 @@
 """The download of CRIC's feed; the last good copy is kept on disk and serves when CRIC does not."""
 
 import asyncio
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Generic, TypeVar
-from urllib.parse import urlsplit
-
-import aiohttp
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from act_core.credentials.tls import client_context
 from act_core.errors import ActError, ProtocolError, Transient
+from act_core.foreign import read_json
+
+if TYPE_CHECKING:
+    import aiohttp
 
 LARGEST_FEED = 256 * 1024 * 1024  # bytes; all of ATLAS takes about 30 MB
 CONNECT = 15.0  # seconds
+REDIRECTS, MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
 TIMEOUT = timedelta(seconds=120)
 
 T = TypeVar("T")
@@ -64,8 +66,8 @@ async def fetch_cric(source: Source, read: Callable[[str], T], timeout: timedelt
 def queues_of(text: str) -> Mapping[str, object]:
     """The entries of the pandaqueue feed. An answer that would take every queue from us is no good answer."""
     try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as err:
+        entries = read_json(text)
+    except ValueError as err:
         raise ProtocolError(f"CRIC's queues are not JSON: {text[:60]!r}") from err
     if not isinstance(entries, dict) or not entries:
         raise ProtocolError(f"CRIC's queues are no object with entries: {text[:60]!r}")
@@ -76,23 +78,45 @@ async def _download(source: Source, timeout: timedelta) -> str:
     url, what = source.url, source.what
     if url.startswith("/"):
         return await asyncio.to_thread(_read_file, Path(url))
-    context = client_context(source.ca, source.proxy) if urlsplit(url).scheme == "https" else True
+    import aiohttp  # who only reads the last good copy does not wait for it
+
     limits = aiohttp.ClientTimeout(total=timeout.total_seconds(), connect=CONNECT)
     try:
-        async with (
-            aiohttp.ClientSession(timeout=limits) as session,
-            session.get(url, ssl=context, headers={"Accept": "application/json"}) as answer,
-        ):
-            if answer.status != 200:
-                raise Transient(f"{what} answers {answer.status} {answer.reason}")
-            body = bytearray()
-            async for piece in answer.content.iter_chunked(1 << 18):
-                body += piece
-                if len(body) > LARGEST_FEED:
-                    raise ProtocolError(f"{what} sends more than {LARGEST_FEED} bytes")
+        async with aiohttp.ClientSession(timeout=limits) as session:
+            for _ in range(MOST_REDIRECTS + 1):
+                context = client_context(source.ca, source.proxy) if urlsplit(url).scheme == "https" else True
+                async with session.get(
+                    url, ssl=context, headers={"Accept": "application/json"}, allow_redirects=False
+                ) as answer:
+                    if answer.status not in REDIRECTS:
+                        return await _body(answer, what)
+                    url = _elsewhere(url, answer.headers.get("Location", ""), what)
     except (aiohttp.ClientError, OSError, TimeoutError) as err:
         raise Transient(f"{what}: {type(err).__name__} {err}".rstrip()) from err
+    raise Transient(f"{what}: more than {MOST_REDIRECTS} redirects")
+
+
+async def _body(answer: "aiohttp.ClientResponse", what: str) -> str:
+    if answer.status != 200:
+        raise Transient(f"{what} answers {answer.status} {answer.reason}")
+    body = bytearray()
+    async for piece in answer.content.iter_chunked(1 << 18):
+        body += piece
+        if len(body) > LARGEST_FEED:
+            raise ProtocolError(f"{what} sends more than {LARGEST_FEED} bytes")
     return body.decode("utf-8", "replace")
+
+
+def _elsewhere(url: str, location: str, what: str) -> str:
+    """Where a redirect leads. Who asked a server that proved its name is not sent to one that does not."""
+    try:
+        there = urljoin(url, location)
+        good = urlsplit(there).scheme in ("https", urlsplit(url).scheme)
+    except ValueError as err:
+        raise Transient(f"{what}: redirected to {location[:200]!r}, which is no address") from err
+    if not good:
+        raise Transient(f"{what}: redirected to {there[:200]!r}, which is no https address")
+    return there
 
 
 def _read_file(path: Path) -> str:

@@ -20,13 +20,17 @@ from act_core.atlas.pauses import pauses
 from act_core.atlas.reports import Update
 from act_core.atlas.sealing import Unbooked, fitting, rows_of, waiting
 from act_core.atlas.wire import MalformedJob, PandaJob
+from act_core.db import operator_modes
 from act_core.db.models import ERROR_LENGTH
+from act_core.disks import Stops
+from act_core.engine.room import LATER, stopped
 from act_core.engine.sealed import vault
 from act_core.errors import ActError, CredentialError, OutcomeUnknown, Transient
-from act_core.logs import log, redact
+from act_core.logs import log
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
-from act_core.words import clean
+from act_core.words import clean, redact
+from act_core.work import at_most
 
 logger = log(__name__)
 TROUBLE_PAUSE, FULL_PAUSE = timedelta(seconds=30), timedelta(seconds=2)
@@ -52,10 +56,13 @@ async def fetch_jobs(rt: Runtime, name: str) -> Counts:
     owner = server_of(rt), app_of(rt.settings)
     room = await rt.read(queues.room, owner, name, queue.maxjobs, settings.minjobs, rt.now())
     no_role = await rt.read(panda_check.no_role, server_of(rt))
-    n = 0 if no_role else min(room, settings.getjobs)  # what cannot be reported is not taken
+    word = await rt.read(operator_modes.of_queue, server_of(rt), name, rt.now())
+    full = await stopped(rt) is not Stops.NOTHING
+    # what cannot be reported, or kept, is not taken
+    n = 0 if no_role or word or full else at_most(min(room, settings.getjobs))
     held = waiting(rt).take(name, rt.now())
     if n <= 0 and not held:
-        again = panda_check.TROUBLED if no_role else FULL_PAUSE
+        again = panda_check.TROUBLED if no_role else LATER if full else FULL_PAUSE
         await rt.write(queues.asked, server_of(rt), name, rt.now() + again, None)
         return Counts()
     label = label_for(queue)
@@ -199,7 +206,7 @@ def booked(job: PandaJob, server: str, queue: str, now: datetime) -> dict[str, A
 def failed(job: MalformedJob, server: str, queue: str, now: datetime) -> dict[str, Any]:
     """The row of a job that cannot be read: it fails in PanDA, with the reason."""
     assert job.panda_id is not None
-    words = clean(str(job))
+    words = clean(redact(str(job)))
     update = Update(
         job_id=job.panda_id,
         job_status="failed",

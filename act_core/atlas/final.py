@@ -10,7 +10,7 @@ from act_core.atlas.books import Booked
 from act_core.atlas.pilot_word import Heartbeat, Value
 from act_core.atlas.reports import Update, as_text, fits
 from act_core.states import PandaEnd, PandaState, end_of
-from act_core.words import clean
+from act_core.words import clean, redact
 
 KILLED = 1144
 GENERAL = 1008  # PanDA's general pilot error
@@ -114,7 +114,7 @@ def final_update(job: Ended, heartbeat: Heartbeat | None, schedulerid: str) -> U
 
 def gave_up(row: Booked, why: str, schedulerid: str, now: datetime, log_url: str | None) -> dict[str, Any]:
     """The columns of a job that ends by a verdict of the tower alone: what PanDA is told, and why."""
-    why = clean(why)
+    why = clean(redact(why))
     ended = Ended(row.panda_id, row.attempt_nr, row.queue, "failed", now, cores=row.cores, error=why, code=GENERAL)
     report = final_update(replace(ended, log_url=log_url), None, schedulerid)
     return {"report": report.model_dump_json(exclude_none=True), "heartbeat_due_at": now, "error": why}

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from act_core.atlas import books, joblog
@@ -249,9 +249,3 @@ def _change_all(session: Session, state: PandaState, change: Change, now: dateti
     while rows := books.picked(session, PandaRow.state == state.value, whose, PandaRow.id > last, limit=BATCH):
         n, last = n + len(books.settle(session, dict.fromkeys(rows, change), now).written), rows[-1].id
     return n
-
-
-def in_doubt(session: Session) -> dict[str, int]:
-    """How many jobs of each queue are kept because an attempt of them may be on a CE."""
-    question = select(PandaRow.queue, func.count()).where(PandaRow.state == PandaState.FORGOTTEN.value)
-    return dict(session.execute(question.group_by(PandaRow.queue)).tuples().all())

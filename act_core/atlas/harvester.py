@@ -3,7 +3,6 @@
 Only the Harvester speaks to PanDA of these jobs. `HarvesterDoor` is what its plugins use; docs/harvester.md.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,10 +26,12 @@ from act_core.atlas.serving import STATUSES
 from act_core.atlas.wire import MalformedJob, PandaJob, decode_for_pilot
 from act_core.atlas.worker_states import WorkerLogs, WorkerState
 from act_core.credentials.vault import Vault, key_file
-from act_core.db import wishes
+from act_core.db import operator_modes, wishes
 from act_core.db.bootstrap import open_tables
+from act_core.db.operator_modes import Words
 from act_core.db.panda_models import PandaRow
 from act_core.errors import BadInput, CredentialError
+from act_core.foreign import read_json
 from act_core.settings.model import Settings
 from act_core.states import PandaState, Request
 
@@ -75,8 +76,8 @@ class Answer:
 def read_specs(text: str) -> list[WorkSpec]:
     """A JSON list of workers. Raises BadInput that names the worker and the field."""
     try:
-        listed = json.loads(text)
-    except (ValueError, RecursionError) as err:
+        listed = read_json(text)
+    except ValueError as err:
         raise BadInput(f"the workers are not JSON: {err}") from err
     if not isinstance(listed, list) or len(listed) > MOST:
         raise BadInput(f"a list of at most {MOST} workers is wanted")
@@ -96,6 +97,7 @@ def hand_over(session: Session, settings: Settings, specs: Sequence[WorkSpec], n
     server = server_key(settings)
     known = handed.links_of(session, {(one.harvester_id, one.worker_id) for one in specs})
     queues = all_parsed(session, server, {one.queue for one in specs})
+    words = operator_modes.standing(session, now)
     jobs: dict[tuple[str, int], Accepted] = {}
     vault = Vault(key_file(settings))
     refused: dict[tuple[str, int], str] = {}
@@ -103,6 +105,7 @@ def hand_over(session: Session, settings: Settings, specs: Sequence[WorkSpec], n
         key = (one.harvester_id, one.worker_id)
         try:
             if key not in known and key not in jobs:
+                _check_wanted(words, server, one.queue)
                 jobs[key] = _accepted(one, queues.get(one.queue), settings, vault)
         except (BadInput, CredentialError) as err:
             refused[key] = str(err)
@@ -111,6 +114,16 @@ def hand_over(session: Session, settings: Settings, specs: Sequence[WorkSpec], n
     return [
         Answer(*key, ids.get(key), refused.get(key)) for key in ((one.harvester_id, one.worker_id) for one in specs)
     ]
+
+
+def _check_wanted(words: Words, server: str, queue: str) -> None:
+    """Raises BadInput where an operator wants no more jobs: to be handed one is to take it."""
+    if word := words.queues.get((server, queue)):
+        raise BadInput(
+            f"queue {queue!r} takes no jobs: mode {word.mode}, by {word.owner} ({word.reason or 'no reason'})"
+        )
+    if words.tower is not None:
+        raise BadInput(f"the tower is being drained, by {words.tower.owner} ({words.tower.reason or 'no reason'})")
 
 
 @dataclass(frozen=True, slots=True)

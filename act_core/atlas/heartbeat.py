@@ -49,8 +49,10 @@ def _due(server: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return PandaRow.heartbeat_due_at <= now, PandaRow.server == server, PandaRow.reporter != HARVESTER
 
 
-def due_rows(session: Session, server: str, now: datetime) -> list[Booked]:
-    rows = books.picked(session, *_due(server, now), limit=BATCH)
+def due_rows(session: Session, server: str, now: datetime, only: Collection[int] | None = None) -> list[Booked]:
+    """What is due, or `only` these rows of it."""
+    chosen = () if only is None else (PandaRow.id.in_(only),)
+    rows = books.picked(session, *_due(server, now), *chosen, limit=BATCH)
     return books.with_reports(session, rows, {row.id for row in rows if row.state is PandaState.TOREPORT})
 
 
@@ -138,10 +140,10 @@ def _again(row: Booked, answer: UpdateAnswer, now: datetime) -> Change:
     return Change(None, {"refused": row.refused + 1, "heartbeat_due_at": now + pause, "error": answer.message or None})
 
 
-async def heartbeat(rt: Runtime, server: str) -> Counts:
-    """One round of reports, in parallel shards."""
+async def heartbeat(rt: Runtime, server: str, only: Collection[int] | None = None) -> Counts:
+    """One round of reports, in parallel shards; `only`: of these rows."""
     now = rt.now()
-    found = await rt.read(due_rows, server, now)
+    found = await rt.read(due_rows, server, now, only)
     # of two attempts of one PanDA job the older one is told first: answers are matched by PandaID
     rows = list({row.panda_id: row for row in reversed(found)}.values())
     resent = {row.panda_id for row in rows if row.sent_at is not None}

@@ -22,6 +22,7 @@ from act_core.atlas.story import story
 from act_core.atlas.translate import CE_ERRORS, HEARTBEAT
 from act_core.db.histories import Told, histories
 from act_core.db.panda_models import PandaArchive, PandaRow
+from act_core.engine.results import cut
 from act_core.errors import Transient
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
@@ -71,7 +72,7 @@ def _write(settings: Settings, rows: Sequence[Booked], known: Mapping[str, Seque
         where = place(settings, row)
         assert where is not None
         told = story(row, known.get(row.app_job_id, ()), now).encode()
-        page = logfiles.cut(io.BytesIO(told), len(told), settings.app.joblog.size)
+        page = cut(io.BytesIO(told), len(told), settings.app.joblog.size)
         try:
             logfiles.put(area(settings), where.path(Kind.STORY), page, private=where.private)
             if not (area(settings) / where.path(Kind.OUT)).exists():

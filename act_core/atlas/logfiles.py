@@ -1,6 +1,5 @@
 """Files of the web area: written whole, within a size, read without following links; old days removed bit by bit."""
 
-import errno
 import os
 import re
 import stat
@@ -9,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from act_core.atlas.logplaces import PRIVATE
+from act_core.engine.results import cut, plain_file
 
 FILE, FOLDER = 0o644, 0o755
 PRIVATE_FILE, PRIVATE_FOLDER = 0o640, 0o750  # the web server is in the group, or sees nothing of it
@@ -53,42 +52,11 @@ def read(directory: Path, name: str, most: int) -> bytes | None:
 
     Raises OSError for one that cannot be read.
     """
-    try:
-        file = _opened(directory, PurePosixPath(name).parts)
-    except (FileNotFoundError, NotADirectoryError):
+    file = plain_file(directory, name)
+    if file is None:
         return None
-    except OSError as err:
-        if err.errno in (errno.ELOOP, errno.EMLINK):
-            return None
-        raise
     with file:
-        found = os.fstat(file.fileno())
-        return cut(file, found.st_size, most) if stat.S_ISREG(found.st_mode) else None
-
-
-def _opened(directory: Path, parts: tuple[str, ...]) -> BinaryIO:
-    """Each part is opened in the one before, none of them through a link. Raises OSError."""
-    here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-            os.close(here)
-            here = inner
-        how = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return os.fdopen(os.open(parts[-1], how, dir_fd=here), "rb")
-    finally:
-        os.close(here)
-
-
-def cut(file: BinaryIO, size: int, most: int) -> bytes:
-    """All of a file of this size, or its head and its tail and between them how much is missing."""
-    if size <= most:
-        return file.read(most)
-    half = most // 2
-    head = file.read(half)
-    file.seek(size - half)
-    tail = file.read(half)
-    return head + f"\n\n[… {size - 2 * half} bytes are left out here …]\n\n".encode() + tail
+        return cut(file, os.fstat(file.fileno()).st_size, most)
 
 
 def only_file(directory: Path, but: str) -> str | None:

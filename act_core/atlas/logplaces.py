@@ -7,8 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from act_core.atlas.wire import ANALYSIS
-from act_core.settings.app_model import JobLog
+from act_core.settings.app_model import ANALYSIS, JobLog
 from act_core.settings.model import Settings
 
 PRIVATE = "private-jobs"  # the part of the area that a web server can protect; no instance can be called so

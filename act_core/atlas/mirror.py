@@ -26,7 +26,7 @@ from act_core.db import claims, wishes
 from act_core.db.attempts import Attempt
 from act_core.db.bulk import chunks, weight
 from act_core.db.models import CeJob
-from act_core.engine.fetch import result_dir
+from act_core.engine.results import result_dir
 from act_core.errors import BadInput
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime

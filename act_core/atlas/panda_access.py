@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from cryptography import x509
-
+from act_core.credentials.certificates import read_pem
 from act_core.credentials.private import Mark, mark_of
 from act_core.credentials.tls import client_context, require_private
 from act_core.credentials.tokens import read_token
@@ -68,7 +67,7 @@ class TokenAccess:
 def _expiry(proxy: Path) -> datetime:
     """When the first certificate of the chain ends."""
     try:
-        chain = x509.load_pem_x509_certificates(proxy.read_bytes())
+        chain = read_pem(proxy.read_bytes())
     except (OSError, ValueError) as err:
         raise CredentialError(f"the proxy {proxy} cannot be read: {err}") from err
     return min(certificate.not_valid_after_utc for certificate in chain)

@@ -10,11 +10,11 @@ from act_core.atlas.reports import Attributes
 from act_core.db.ledger import NOBODY, Line
 from act_core.db.policy_models import Standing
 from act_core.errors import ActError, ConfigError, CredentialError
-from act_core.logs import log, redact
+from act_core.logs import log
 from act_core.reasons import Reason, Topic
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import Settings
-from act_core.words import clean
+from act_core.words import clean, redact
 
 logger = log(__name__)
 WELL, TROUBLED = timedelta(hours=6), timedelta(minutes=2)
@@ -35,12 +35,17 @@ async def due(rt: Runtime) -> Sequence[str]:
     """One key, the server, when it is time to ask."""
     if only_handed(rt.settings):
         return []
-    asked = rt.kept(Asked, lambda _settings: Asked())
+    asked = rt.kept(Asked, lambda _settings: Asked(), of=_as_whom)
     if asked.at is not None and rt.now() - asked.at < TROUBLED:
         return []
     if asked.at is not None and rt.now() - asked.at < WELL and await rt.read(trouble, server_of(rt)) is None:
         return []
     return [server_of(rt)]
+
+
+def _as_whom(settings: Settings) -> object:
+    """Of another server, or as somebody else, we ask anew."""
+    return settings.app.panda, settings.arc.voms
 
 
 def only_handed(settings: Settings) -> bool:
@@ -76,7 +81,7 @@ def line_of(server: str, said: Attributes | ActError) -> Line:
 
 async def ask(rt: Runtime, server: str) -> Counts:
     """Ask PanDA who we are. What is wrong is told in the ledger and the log, not raised: reports go on regardless."""
-    rt.kept(Asked, lambda _settings: Asked()).at = rt.now()
+    rt.kept(Asked, lambda _settings: Asked(), of=_as_whom).at = rt.now()
     said: Attributes | ActError
     try:
         said = await panda_aside(rt).attributes()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from act_core.atlas.panda_connection import NotSpoken
+from act_core.atlas.panda_errors import NotSpoken
 from act_core.atlas.reports import ActiveJobs, Attributes, JobStatus, Outcome, Update, UpdateAnswer, Worker
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.errors import ActError, ProtocolError, Transient

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from act_core import meters
 from act_core.atlas.panda_access import Access
+from act_core.atlas.panda_errors import NotSpoken
 from act_core.errors import ActError, ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.settings.app_model import Panda
 
@@ -21,16 +23,13 @@ JSON = "application/json"  # exactly: with a charset the server takes the body f
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
-class NotSpoken(ProtocolError):
-    """The server has no such method: it is of another generation."""
-
-
 class PandaConnection:
     """Calls to one server as one identity, so many at a time. Belongs to one event loop."""
 
     def __init__(self, settings: Panda, prefix: str, access: Access) -> None:
         if urlsplit(settings.server).scheme != "https":
             raise ConfigError(f"panda.server: {settings.server!r} is no https address")
+        self._server = urlsplit(settings.server).netloc
         self._base = settings.server.rstrip("/") + prefix
         self._access = access
         self._timeout = settings.timeout.total_seconds()
@@ -77,7 +76,7 @@ class PandaConnection:
     ) -> bytes:
         context, headers = self._access.present()
         wanted = {"Accept": JSON, **headers} | ({"Content-Type": content} if content else {})
-        async with self._calls, _translated(method, once=once):
+        async with self._calls, self._measured(method, once=once) as call:
             timeout = aiohttp.ClientTimeout(total=self._timeout, connect=CONNECT)
             async with session.request(
                 verb,
@@ -89,9 +88,16 @@ class PandaConnection:
                 timeout=timeout,
                 allow_redirects=False,
             ) as answer:
+                call.answered(answer.status)
                 body = await _bounded(answer)
                 _check_status(method, answer.status, body, once=once)
         return body
+
+    @asynccontextmanager
+    async def _measured(self, method: str, *, once: bool) -> AsyncIterator[meters.Call]:
+        with meters.panda_call(self._server, method) as call:
+            async with _translated(method, once=once):
+                yield call
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:

@@ -32,6 +32,7 @@ from act_core.atlas.panda_legacy_dialect import (
 from act_core.atlas.reports import ActiveJobs, Attributes, JobStatus, Outcome, Update, UpdateAnswer, Worker
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.foreign import read_json
 from act_core.logs import log
 from act_core.settings.app_model import Panda
 
@@ -148,8 +149,8 @@ class PandaLegacy:
         method = "get_job_statistics_per_site_label_resource"
         said = await self._post(method, {"time_window": "1"})  # minutes; bounds what is counted of ended jobs
         try:
-            queues = json.loads(said)
-        except (ValueError, RecursionError) as err:
+            queues = read_json(said)
+        except ValueError as err:
             raise ProtocolError(f"PanDA's answer to {method} is not JSON: {said[:100]!r}") from err
         found = {queue: tuple(read_statistics(stats)) for queue, stats in items(queues)}
         return {queue: active for queue, active in found.items() if active}

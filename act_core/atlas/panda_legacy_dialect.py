@@ -1,6 +1,5 @@
 """The words of PanDA's legacy API: reports in its spelling, its answers read. No I/O (reference: panda.md 1.2, 3)."""
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,6 +8,7 @@ from urllib.parse import parse_qsl
 from act_core.atlas.lenient import present
 from act_core.atlas.reports import ActiveJobs, Attributes, Outcome, Update, UpdateAnswer
 from act_core.errors import ActError, CredentialError, ProtocolError, Transient
+from act_core.foreign import read_json
 
 SUCCESS, NO_JOBS, INVALID = 0, 20, 50
 NO_ROLE = frozenset({60, 70})
@@ -79,8 +79,8 @@ def read(said: object) -> Mapping[str, object]:
         return said
     if not isinstance(said, str):
         return {}
-    with suppress(ValueError, RecursionError):
-        parsed = json.loads(said)
+    with suppress(ValueError):
+        parsed = read_json(said)
         return parsed if isinstance(parsed, dict) else {}
     with suppress(ValueError):
         return dict(parse_qsl(said, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
@@ -115,8 +115,8 @@ def must(method: str, answer: Mapping[str, object]) -> Mapping[str, object]:
 def must_pair(method: str, said: str) -> object:
     """The second half of `[true, …]`. `[false, words]`: something in the call broke it, or the database is away."""
     try:
-        pair = json.loads(said)
-    except (ValueError, RecursionError) as err:
+        pair = read_json(said)
+    except ValueError as err:
         raise ProtocolError(f"PanDA's answer to {method} is not JSON: {said[:100]!r}") from err
     if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], bool):
         raise ProtocolError(f"PanDA's answer to {method} is no pair: {said[:100]!r}")
@@ -154,8 +154,8 @@ def read_jobs(answer: Mapping[str, object]) -> list[object] | None:
     jobs = answer.get("jobs")
     if isinstance(jobs, str):
         try:
-            jobs = json.loads(jobs)
-        except (ValueError, RecursionError):
+            jobs = read_json(jobs)
+        except ValueError:
             return None
     if isinstance(jobs, list):
         return jobs

@@ -6,7 +6,7 @@ from typing import Self, TypeVar
 
 from act_core.atlas.panda_access import Access, ProxyAccess, TokenAccess
 from act_core.atlas.panda_client import PandaClient
-from act_core.atlas.panda_connection import NotSpoken
+from act_core.atlas.panda_errors import NotSpoken
 from act_core.atlas.panda_identity import panda_proxy
 from act_core.atlas.panda_legacy import PandaLegacy
 from act_core.atlas.panda_v1 import PandaV1

@@ -22,6 +22,7 @@ from act_core.atlas.reports import (
 )
 from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.foreign import read_json
 from act_core.settings.app_model import Panda
 
 API = "/api/v1"
@@ -200,8 +201,8 @@ class PandaV1:
 
 def _envelope(method: str, body: bytes) -> Envelope:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as err:
+        answer = read_json(body)
+    except ValueError as err:
         raise ProtocolError(f"PanDA's answer to {method} is not JSON: {body[:100]!r}") from err
     if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
         raise ProtocolError(f"PanDA's answer to {method} is no envelope: {body[:100]!r}")

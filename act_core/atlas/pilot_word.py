@@ -9,6 +9,7 @@ from typing import TypeVar
 from act_core.atlas.lenient import present, text, whole
 from act_core.atlas.reports import Update, fits
 from act_core.errors import BadInput
+from act_core.foreign import read_json
 from act_core.words import clean
 
 LARGEST = 16 * 1024 * 1024  # characters of the file
@@ -72,8 +73,8 @@ def parse_heartbeat(content: str, panda_id: int) -> Heartbeat:
     if len(content) > LARGEST:
         raise BadInput(f"heartbeat.json of job {panda_id} has more than {LARGEST} characters")
     try:
-        said = json.loads(content)
-    except (ValueError, RecursionError) as err:
+        said = read_json(content)
+    except ValueError as err:
         raise BadInput(f"heartbeat.json of job {panda_id} is not JSON: {err}") from err
     if not isinstance(said, dict):
         raise BadInput(f"heartbeat.json of job {panda_id} is no object")
@@ -123,8 +124,8 @@ def _outputs(panda_id: int, listed: object) -> tuple[Reported, ...]:
     if present(listed) is None:
         return ()
     try:
-        files = json.loads(listed) if isinstance(listed, str) else listed
-    except (ValueError, RecursionError) as err:
+        files = read_json(listed) if isinstance(listed, str) else listed
+    except ValueError as err:
         raise BadInput(f"heartbeat.json of job {panda_id}: xml is not JSON: {err}") from err
     if not isinstance(files, dict) or len(files) > MOST_FILES:
         raise BadInput(f"heartbeat.json of job {panda_id}: xml is no list of files")

@@ -14,6 +14,7 @@ from act_core.db.bulk import chunks
 from act_core.db.models import ERROR_LENGTH, CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
 from act_core.states import PANDA_FINAL, CeState, PandaState
+from act_core.words import kept
 
 _OVER = {PandaState.AWAITING, PandaState.TOREPORT}
 OPEN = tuple(state.value for state in PandaState if state not in PANDA_FINAL | _OVER)
@@ -97,5 +98,11 @@ def room_of(maxjobs: int, most_waiting: int, present: int, unbound: int, waiting
 
 def asked(session: Session, server: str, name: str, again_at: datetime | None, trouble: str | None) -> None:
     """Remember when to ask PanDA again for this queue, and what went wrong."""
-    words = trouble[:ERROR_LENGTH] if trouble else None
+    words = kept(trouble, ERROR_LENGTH) if trouble else None
     session.execute(update(PandaQueue).where(*_is(server, name)).values(fetch_due_at=again_at, trouble=words))
+
+
+def in_doubt(session: Session) -> dict[str, int]:
+    """How many jobs of each queue are kept because an attempt of them may be on a CE."""
+    question = select(PandaRow.queue, func.count()).where(PandaRow.state == PandaState.FORGOTTEN.value)
+    return dict(session.execute(question.group_by(PandaRow.queue)).tuples().all())

@@ -1,14 +1,17 @@
-"""Closed PanDA jobs leave the hot table."""
+"""Closed PanDA jobs leave the hot table, and after their time the archive."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session
 
+from act_core.apps import Purge
 from act_core.atlas import books, joblog
 from act_core.atlas.books import Booked
 from act_core.atlas.instance import server_of
-from act_core.db.panda_models import PandaArchive, PandaRow
+from act_core.db.panda_models import HandedJob, PandaArchive, PandaRow
 from act_core.runtime import Counts, Runtime
 from act_core.states import PandaState
 
@@ -40,3 +43,25 @@ def _move(session: Session, before: datetime) -> list[Booked]:
         session.expunge(row)
     session.execute(delete(PandaRow).where(PandaRow.id.in_(ids)).execution_options(synchronize_session=False))
     return moved
+
+
+def forget(session: Session, before: datetime) -> int:
+    """Remove jobs at rest that nobody has written since then."""
+    old = select(PandaArchive.id).where(PandaArchive.modified < before).order_by(PandaArchive.modified).limit(CHUNK)
+    return _gone(session, PandaArchive, session.scalars(old).all())
+
+
+def forget_handed(session: Session, before: datetime) -> int:
+    """Remove who handed jobs over before then, but for those that are at work: their Harvester still asks for them."""
+    at_work = exists().where(PandaRow.id == HandedJob.id)
+    old = select(HandedJob.id).where(HandedJob.created < before, ~at_work).order_by(HandedJob.created).limit(CHUNK)
+    return _gone(session, HandedJob, session.scalars(old).all())
+
+
+def _gone(session: Session, table: Any, ids: Sequence[int]) -> int:
+    if ids:
+        session.execute(delete(table).where(table.id.in_(ids)).execution_options(synchronize_session=False))
+    return len(ids)
+
+
+PURGES = (Purge("archive", "PanDA jobs", forget), Purge("events", "handed jobs", forget_handed))

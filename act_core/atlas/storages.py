@@ -16,17 +16,23 @@ from act_core.storage.base import Backend, Limits
 from act_core.storage.disk import Disk
 from act_core.storage.root import Root
 from act_core.storage.storage import Storage
-from act_core.storage.webdav import Bearer, Webdav
 
 LOOK_S = 60.0  # between looks whether authorities have changed
 
 
 def storage(rt: Runtime) -> Storage:
     """The storages, with their warm connections and what is known of their troubles."""
-    return rt.kept(Storage, open_storage)
+    return rt.kept(Storage, open_storage, of=_opened_with)
+
+
+def _opened_with(settings: Settings) -> object:
+    """The settings that they are made from."""
+    return settings.app.validation, settings.arc.voms, settings.app.panda.proxy, settings.app.panda.role
 
 
 def open_storage(settings: Settings) -> Storage:
+    from act_core.storage.webdav import Bearer, Webdav
+
     policy = settings.app.validation
     ca = policy.cacert or settings.arc.voms.cacertdir
     proxy = panda_proxy(settings)

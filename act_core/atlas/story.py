@@ -7,10 +7,10 @@ from datetime import datetime
 
 from act_core.atlas.books import Booked
 from act_core.db.histories import Told
-from act_core.logs import redact
 from act_core.monitor.sentences import told as sentence
 from act_core.monitor.times import UNKNOWN, at
 from act_core.states import PandaState
+from act_core.words import redact
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CODES = (

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from act_core.atlas import logfiles
 from act_core.atlas.translate import CE_ERRORS, HEARTBEAT
-from act_core.logs import redact
-from act_core.words import clean
+from act_core.words import clean, redact
 
 MOST_LINES, ROOM = 20, 1000  # PanDA shows the first kilobyte
 _MOST = 1024 * 1024  # bytes of a log that are read, at its head and its tail

@@ -11,9 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from act_core.atlas.lenient import LARGEST_WHOLE, Text, Whole, csv, present, text, whole
 from act_core.errors import BadInput
+from act_core.foreign import read_json
+from act_core.settings.app_model import ANALYSIS
 
 SECRET_FIELDS = ("secrets", "pilotSecrets")
-ANALYSIS = frozenset({"user", "panda"})
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@=~-]{0,254}")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,32}")
@@ -165,10 +166,10 @@ def decode_for_pilot(encoded: str) -> dict[str, str]:
     """
     try:
         if encoded.lstrip().startswith("{"):
-            (job,) = json.loads(encoded).values()
+            (job,) = read_json(encoded).values()
             return {str(key): str(value) for key, value in job.items()}
         pairs = parse_qsl(encoded, keep_blank_values=True, strict_parsing=bool(encoded))
-    except (ValueError, AttributeError, RecursionError) as err:
+    except (ValueError, AttributeError) as err:
         raise BadInput(f"no job for a pilot: {err}") from err
     job = dict(pairs)
     if len(job) != len(pairs):
@@ -180,6 +181,9 @@ def _must_fit(raw: Mapping[str, object]) -> None:
     """Text that cannot be encoded can be neither kept nor sent."""
     if (length := len(encode_for_pilot(raw))) > LARGEST_JOB:
         raise ValueError(f"{length} characters, more than {LARGEST_JOB}")
+    json.dumps(
+        raw, ensure_ascii=False
+    ).encode()  # as it is kept: in a list, halves of characters were spelled out above
 
 
 def _inputs(raw: Mapping[str, object]) -> tuple[InFile, ...]:

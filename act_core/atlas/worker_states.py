@@ -16,7 +16,7 @@ from act_core.atlas.logplaces import log_url
 from act_core.db.bulk import chunks
 from act_core.db.models import CeJob, CeJobArchive
 from act_core.db.panda_models import PandaArchive, PandaRow
-from act_core.engine.fetch import result_dir
+from act_core.engine.results import result_dir
 from act_core.settings.model import Settings
 from act_core.states import PandaState
 

@@ -240,7 +240,7 @@ async def register(rt: Runtime, server: str) -> Counts:
 async def _told(rt: Runtime, workers: Sequence[Worker]) -> Mapping[int, bool]:
     """PanDA hears of the instance before it hears of its workers: at the start, and now and then."""
     panda, mine, now = panda_aside(rt), harvester_id(rt.settings, rt.tower), rt.now()
-    life = rt.kept(Harvester, lambda _settings: Harvester(now))
+    life = rt.kept(Harvester, lambda _settings: Harvester(now), of=lambda settings: settings.app.panda)
     if now - life.told >= SIGN_OF_LIFE:
         data = {"startTime": as_stamp(life.started) or "", "sw_version": version("act-flows"), "commit_stamp": ""}
         if not await panda.harvester_alive(mine, data) and not await panda.harvester_alive(mine, data):

@@ -16,6 +16,7 @@ _WHOLE = re.compile(r"ActivityDescription\s*>$")
 _NAME = re.compile(
     r"<(?:[\w.-]+:)?ActivityIdentification\b[^>]*>.*?<(?:[\w.-]+:)?Name\b[^>]*>\s*([^<]*?)\s*</", re.DOTALL
 )
+_MARK = re.compile(r"<(?:[\w.-]+:)?Description\b[^>]*>\s*act:([\w=-]+)\s*</")  # `info` leaves it out
 MB = 1024 * 1024
 
 
@@ -40,7 +41,7 @@ def activity(
     """
     parts = (
         f'<ActivityDescription xmlns="{ADL}" xmlns:nordugrid-adl="{NORDUGRID}">',
-        f"<ActivityIdentification>{_element('Name', key)}</ActivityIdentification>",
+        f"<ActivityIdentification>{_element('Name', key)}{_mark(spec)}</ActivityIdentification>",
         f"<Application>{''.join(_application(spec))}</Application>",
         f"<Resources>{''.join(_resources(spec, queue))}</Resources>",
         f"<DataStaging>{''.join(_staging(spec, delegation, two_phase))}</DataStaging>",
@@ -52,6 +53,10 @@ def activity(
 def bulk(activities: Iterable[str]) -> str:
     """Many descriptions in one submission."""
     return f"<ActivityDescriptions>{''.join(activities)}</ActivityDescriptions>"
+
+
+def _mark(spec: JobSpec) -> str:
+    return _element("Description", f"act:{spec.mark}") if spec.mark else ""
 
 
 def _application(spec: JobSpec) -> Iterator[str]:
@@ -142,4 +147,10 @@ def name_in(text: str) -> str | None:
     if not _WHOLE.search(text):
         return None
     found = _NAME.search(text)
+    return found.group(1) if found else ""
+
+
+def mark_in(text: str) -> str:
+    """The job's mark in a description as A-REX keeps it. Empty: it has none."""
+    found = _MARK.search(text)
     return found.group(1) if found else ""

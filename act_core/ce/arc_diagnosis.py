@@ -15,6 +15,7 @@ from act_core.ce.arc_delegation import Delegations
 from act_core.ce.arc_http import ArcConnection, words
 from act_core.ce.diagnosis import CONNECT_S, Finding, Verdict, environments_there, reached
 from act_core.ce.registry import Place
+from act_core.credentials.certificates import read_der
 from act_core.credentials.tls import client_context, has_revocations
 from act_core.errors import ActError, ConfigError, CredentialError, Transient
 
@@ -82,6 +83,8 @@ class Diagnosis:
             return Finding("TLS", _BAD, str(err), "Name a directory of CA certificates in voms.cacertdir.")
         except ssl.SSLCertVerificationError as err:
             return await self._not_accepted(err)
+        except ValueError as err:
+            return Finding("TLS", _BAD, f"its certificate cannot be read: {err}", "The site has to get another one.")
         except (OSError, TimeoutError) as err:
             return Finding("TLS", _BAD, f"no TLS: {words(err)}", "Is it an https port? Ask the site.")
         days = (certificate.not_valid_after_utc - self.place.now()).days
@@ -109,7 +112,7 @@ class Diagnosis:
             _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
         tls = writer.get_extra_info("ssl_object")
         writer.close()
-        return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True)), str(tls.version())
+        return read_der(tls.getpeercert(binary_form=True)), str(tls.version())
 
     async def _not_accepted(self, err: ssl.SSLCertVerificationError) -> Finding:
         """Why, and whose certificate it is: it is read on a connection of which nothing else is used."""

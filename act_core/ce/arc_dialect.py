@@ -1,6 +1,5 @@
 """What A-REX says, as our values: states, lists, documents. Pure; tried on recorded answers of 6.17 and 7."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any
 
 from act_core.ce.base import Capacity, Facts, RemoteId, Seen
 from act_core.errors import ProtocolError
+from act_core.foreign import read_json
 from act_core.states import CeState
 from act_core.words import clean
 
@@ -51,8 +51,8 @@ def document(body: bytes) -> Any:
     if not body.strip():
         return {}
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as err:
+        return read_json(body)
+    except ValueError as err:
         raise ProtocolError(f"the CE's answer is not JSON: {body[:80]!r}") from err
 
 
@@ -216,7 +216,15 @@ def listing(body: bytes) -> tuple[list[str], list[str]]:
     read = document(body)
     if not isinstance(read, dict):
         raise ProtocolError("a listing of a session directory is no object")
-    return [str(one) for one in many(read.get("file"))], [str(one) for one in many(read.get("dir"))]
+    return _names(read.get("file")), _names(read.get("dir"))
+
+
+def _names(value: object) -> list[str]:
+    """What is no name must not pass for one: the file that was meant would be taken for missing."""
+    found = many(value)
+    if not all(isinstance(one, str) for one in found):
+        raise ProtocolError("a listing of a session directory has names that are none")
+    return found
 
 
 def capacity(body: bytes) -> Capacity:

@@ -1,14 +1,14 @@
-"""The control files of ended jobs at an A-REX: fresh where a document is late, and never more than a help."""
+"""Control files at an A-REX: of ended jobs, fresh where a document is late; and the marks in our descriptions."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 
-from act_core.ce import arc_dialect
+from act_core.ce import arc_adl, arc_dialect
 from act_core.ce.arc_http import ArcConnection
 from act_core.ce.base import Facts, RemoteId
-from act_core.ce.gathering import each
+from act_core.ce.gathering import answered, each
 from act_core.errors import ActError, Transient
 from act_core.logs import log
 
@@ -45,3 +45,12 @@ async def _control_file(wire: ArcConnection, path: str, name: str, now: Clock) -
     if answer.status >= 500:
         raise Transient(f"diagnose/{name}: the CE answers {answer.status} {answer.reason}")
     return answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
+
+
+async def marks(wire: ArcConnection, base: str, ids: Collection[RemoteId], now: Clock) -> dict[RemoteId, str]:
+    """The marks in the jobs' descriptions, which no document repeats; empty where the description has gone."""
+
+    async def ask(job: RemoteId) -> str:
+        return arc_adl.mark_in(await _control_file(wire, f"{base}/jobs/{job}", "description", now))
+
+    return await answered((job for job in ids if arc_dialect.possible(job)), ask)

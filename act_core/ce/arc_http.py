@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,9 +14,10 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
+from act_core import meters
 from act_core.ce.arc_session import NO_REVOCATIONS, Sessions
 from act_core.credentials.values import Bearer, Credential
-from act_core.errors import CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.words import clean
 
 CONNECT_S = 15.0
@@ -23,6 +25,8 @@ LARGEST_ANSWER = 128 * 1024 * 1024  # bytes, of a document
 JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 XML = {"Accept": "application/json", "Content-Type": "application/xml"}
 TRANSFER_S = 3600.0  # a whole file; between two pieces of it the CE's deadline holds
+_PLACES = {"jobs", "info", "delegations", "session", "diagnose"}
+_ACTION = re.compile(r"action=[a-z]+")
 _BUSY = {429, 502, 503, 504}
 _OUTDATED = 12  # X509_V_ERR_CRL_HAS_EXPIRED
 _ERRORS = (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError)
@@ -50,8 +54,10 @@ class ArcConnection:
         calls: int,
         transfers: int,
         token: Path | None = None,
+        name: str = "",
     ) -> None:
         self.endpoint, self.proxy = endpoint.rstrip("/"), proxy
+        self._name = name or endpoint  # in what is measured
         self.seconds = deadline.total_seconds()
         self.quick = aiohttp.ClientTimeout(total=self.seconds, sock_connect=CONNECT_S)
         self._patient = aiohttp.ClientTimeout(total=TRANSFER_S, sock_connect=CONNECT_S, sock_read=self.seconds)
@@ -82,22 +88,21 @@ class ArcConnection:
         """An open answer, for files of any size. Raises Transient, CredentialError, ProtocolError."""
         url = URL(f"{self.endpoint}{path}", encoded=True)
         own = {**headers, **await self._sessions.headers(now)}
-        try:
-            async with (
-                self._sessions.using(now) as client,
-                client.request(
-                    method, url, data=data, headers=own, allow_redirects=False, timeout=timeout or self._patient
-                ) as answer,
-            ):
-                self._heard(answer)
-                if answer.status in _BUSY:
-                    after = answer.headers.get("Retry-After", "")
-                    again = f", to be asked again after {after[:40]}" if after else ""
-                    raise Transient(f"{self.endpoint} answers {answer.status} {answer.reason}{again}")
-                _hurry(answer)
-                yield answer
-        except _ERRORS as err:
-            raise self._verdict(err) from err
+        with meters.ce_call(self._name, what(method, path)) as call:
+            try:
+                async with (
+                    self._sessions.using(now) as client,
+                    client.request(
+                        method, url, data=data, headers=own, allow_redirects=False, timeout=timeout or self._patient
+                    ) as answer,
+                ):
+                    call.answered(answer.status)
+                    self._heard(answer)
+                    self._refuse_busy(answer)
+                    _hurry(answer)
+                    yield answer
+            except _ERRORS as err:
+                raise self._verdict(err) from err
 
     def _heard(self, answer: aiohttp.ClientResponse) -> None:
         answer.reason = clean(answer.reason or "")
@@ -107,6 +112,12 @@ class ArcConnection:
             raise Transient(f"{self.endpoint} answers 404 {answer.reason}")
         if answer.status == 403:
             raise CredentialError(f"{self.endpoint} refuses {self._sessions.who}: {answer.reason}")
+
+    def _refuse_busy(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.status in _BUSY:
+            after = answer.headers.get("Retry-After", "")
+            again = f", to be asked again after {after[:40]}" if after else ""
+            raise Transient(f"{self.endpoint} answers {answer.status} {answer.reason}{again}")
 
     def _verdict(self, err: BaseException) -> CredentialError | ProtocolError | Transient:
         if isinstance(err, aiohttp.ClientConnectorCertificateError):
@@ -146,22 +157,25 @@ class ArcConnection:
         url = URL(f"{self.endpoint}{path}", encoded=True)
         sent = _Sent(data, late)
         own = {**headers, **await self._sessions.headers(now), "Content-Length": str(len(data))}
-        try:
-            async with (
-                self._calls,
-                self._sessions.using(now) as client,
-                client.post(url, data=sent.stream(), headers=own, allow_redirects=False) as answer,
-            ):
-                self._heard(answer)
-                _hurry(answer)
-                return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
-        except _ERRORS as err:
-            verdict = self._verdict(err)
-            if sent.begun and not isinstance(verdict, CredentialError):
-                raise OutcomeUnknown(f"{verdict} after the request had left") from err
-            if sent.too_late:
-                raise Transient("the send deadline has passed") from err
-            raise verdict from err
+        async with self._calls:
+            with meters.ce_call(self._name, what("POST", path)) as call:
+                try:
+                    async with (
+                        self._sessions.using(now) as client,
+                        client.post(url, data=sent.stream(), headers=own, allow_redirects=False) as answer,
+                    ):
+                        call.answered(answer.status)
+                        self._heard(answer)
+                        _hurry(answer)
+                        return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
+                except _ERRORS as err:
+                    raise self._lost(err, sent) from err
+
+    def _lost(self, err: BaseException, sent: "_Sent") -> ActError:
+        verdict = self._verdict(err)
+        if sent.begun and not isinstance(verdict, CredentialError):
+            return OutcomeUnknown(f"{verdict} after the request had left")
+        return Transient("the send deadline has passed") if sent.too_late else verdict
 
     async def close(self) -> None:
         await self._sessions.close()
@@ -180,6 +194,15 @@ class _Sent:
             raise TimeoutError("the send deadline has passed")
         self.begun = True
         yield self._data
+
+
+def what(method: str, path: str) -> str:
+    """A request without what differs from job to job: `POST jobs?action=kill`, `GET session`."""
+    where, _, query = path.partition("?")
+    parts = where.split("/")[3:]  # after /rest/1.0
+    place = parts[2] if len(parts) > 2 and parts[0] == "jobs" else parts[0] if parts else ""
+    action = _ACTION.search(query)
+    return f"{method} {place if place in _PLACES else 'rest'}{f'?{action[0]}' if action else ''}"
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

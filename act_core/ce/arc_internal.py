@@ -170,6 +170,9 @@ class ArcInternalCe:
 
         return await self._call(work)
 
+    async def marks(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, str]:
+        return await self._call(self._jobs.marks, ids)
+
     async def ended(self, ids: Container[RemoteId]) -> Mapping[RemoteId, Seen]:
         return await self._call(self._jobs.ended, ids)
 

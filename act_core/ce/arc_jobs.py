@@ -108,6 +108,10 @@ class Jobs:
         foreign = len(self._foreign) + len(nameless) - len(young)
         return Listing(mine, total=len(there), foreign=foreign, nameless=young)
 
+    def marks(self, ids: Collection[RemoteId]) -> dict[RemoteId, str]:
+        known = [job for job in ids if arc_dialect.possible(job)]
+        return {job: arc_adl.mark_in(self._control.read(job, "description")) for job in known}
+
     def ended(self, ids: Container[RemoteId]) -> dict[RemoteId, Seen]:
         over = [job for job in self._control.ended() if job in ids]
         return {job: self._seen(job, word) for job, word in self._words(over) if word in (FINISHED, DELETED)}

@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from act_core.ce import arc_adl, arc_dialect, arc_submission
+from act_core.ce import arc_adl, arc_dialect, arc_facts, arc_submission
 from act_core.ce.arc_delegation import Delegations
 from act_core.ce.arc_diagnosis import Diagnosis
-from act_core.ce.arc_facts import fresher
 from act_core.ce.arc_http import Answer, ArcConnection
 from act_core.ce.arc_transfer import fetch_job, put_files
 from act_core.ce.base import (
@@ -41,8 +40,7 @@ from act_core.errors import BadInput, ConfigError, CredentialError, ProtocolErro
 from act_core.jobspec import InputFile, JobSpec
 
 T = TypeVar("T")
-IDS = 5000  # in one request: A-REX cuts bodies at 1 MiB without a word
-DOCUMENTS = 500
+IDS, DOCUMENTS = 5000, 500  # in one request: A-REX cuts bodies at 1 MiB without a word
 NAMELESS_FOR = timedelta(hours=1)  # a CE tells the names of jobs within seconds, but for those that it never tells
 Entry = Mapping[str, Any]
 UNKNOWN: Entry = {"status-code": "404", "reason": "Job not found"}
@@ -70,7 +68,7 @@ class ArcCe:
             raise ConfigError(f"{place.where}: sites.{place.name}.endpoint: https://host:port/arex is wanted")
         self._place, self._options = place, options
         limits = place.site.deadline, options.calls, options.transfers
-        self._wire = ArcConnection(place.site.endpoint, place.ca_dir, place.proxy, *limits, place.token)
+        self._wire = ArcConnection(place.site.endpoint, place.ca_dir, place.proxy, *limits, place.token, place.name)
         self._foreign: set[RemoteId] = set()
         self._nameless: dict[RemoteId, datetime] = {}  # first listed then
         self._delegations = Delegations.of(place)
@@ -183,6 +181,9 @@ class ArcCe:
 
         return names | await each([job for job, name in names.items() if name is None], ask)
 
+    async def marks(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, str]:
+        return await arc_facts.marks(self._wire, await self._path(), ids, self._now)
+
     async def _manage(self, base: str, action: str, jobs: Iterable[RemoteId], size: int = IDS) -> dict[RemoteId, Entry]:
         """A bulk call on jobs, in chunks; every id must come back."""
         asked = dict.fromkeys(jobs)
@@ -208,8 +209,8 @@ class ArcCe:
     async def states(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Seen]:
         async with self._bounded():
             entries = await self._manage(await self._path(), "status", ids)
-        known = {job: one for job, one in entries.items() if arc_dialect.code(one) != 404}
-        return {job: arc_dialect.seen(str(one.get("state", ""))) for job, one in known.items()}
+        known = [(job, one) for job, one in entries.items() if arc_dialect.code(one) != 404]
+        return {job: arc_dialect.seen(str(one.get("state", ""))) for job, one in known}
 
     async def details(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Facts]:
         """Documents, and for those that are older than the job's end its control files."""
@@ -219,7 +220,7 @@ class ArcCe:
             known = {job: one for job, one in entries.items() if arc_dialect.code(one) != 404}
             facts = {job: arc_dialect.facts(arc_dialect.activity(one)) for job, one in known.items()}
         late = {job: said for job, said in facts.items() if not said.complete}
-        return facts | await fresher(self._wire, base, late, self._now)
+        return facts | await arc_facts.fresher(self._wire, base, late, self._now)
 
     async def fetch(self, wanted: Mapping[RemoteId, FetchPlan]) -> Mapping[RemoteId, Fetched | Gone | Refused]:
         base, limit = await self._path(), self._options.max_fetch_mb * 1024 * 1024

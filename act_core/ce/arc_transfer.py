@@ -1,7 +1,6 @@
 """Files to and from a session directory of A-REX, a bounded number at a time."""
 
 import asyncio
-import io
 import json
 import os
 import shutil
@@ -18,11 +17,12 @@ import aiohttp
 from act_core.ce import arc_dialect
 from act_core.ce.arc_http import TRANSFER_S, ArcConnection
 from act_core.ce.base import Fetched, FetchPlan, Gone, Refused, RemoteId
-from act_core.ce.disk import BadFile, beside, in_thread, opened, take_place, verdict
+from act_core.ce.disk import BadFile, beside, in_thread, make_folders, new_file, opened, take_place, verdict
 from act_core.ce.gathering import each
 from act_core.ce.patterns import below, diagnosed, of_session, wanted
 from act_core.errors import DiskError, ProtocolError, Transient
 from act_core.jobspec import COMMIT_FILE, InputFile
+from act_core.shielded import to_the_end
 
 PIECE = 1 << 18
 MOST_FILES, DEEPEST = 20_000, 20
@@ -32,7 +32,10 @@ LONGEST_NAME = 255  # bytes
 NO_FILE = "Not found"
 OCTETS = {"Content-Type": "application/octet-stream", "Accept": "*/*"}
 LISTED = {"Accept": "application/json"}
+SMALL = 1 << 16  # bytes of a file that is held in memory until all of its job are there
+HELD = 1 << 18  # of all such files of a job
 Clock = Callable[[], datetime]
+Patience = aiohttp.ClientTimeout | None
 
 
 async def put_files(wire: ArcConnection, job: str, files: Collection[InputFile], now: Clock) -> Refused | None:
@@ -48,13 +51,12 @@ async def _put(wire: ArcConnection, job: str, file: InputFile, now: Clock) -> Re
     path = f"{job}/session/{quote(file.name)}"
     try:
         async with wire.transfers:
-            with await asyncio.to_thread(_content, file) as data:
-                # a text of ours is small: it has no more time than a call
-                patience = None if file.content is None else wire.quick
-                async with wire.request("PUT", path, now(), data, OCTETS, patience) as answer:
-                    if answer.status == 200:
-                        return None
-                    raise _refusal(answer.status, answer.reason, file.name)
+            if file.content is not None:  # a text of ours is small: it has no more time than a call
+                await _sent(wire, path, file, file.content.encode(), now(), wire.quick)
+                return None
+            with await asyncio.to_thread(_content, str(file.source)) as data:
+                await _sent(wire, path, file, data, now(), None)
+                return None
     except _NoFile as err:
         return Refused(f"{file.name}: {err}", for_good=True)
     except _Nowhere as err:
@@ -63,6 +65,14 @@ async def _put(wire: ArcConnection, job: str, file: InputFile, now: Clock) -> Re
         return Refused(f"{file.name}: the CE does not know the job", for_good=True)
     except _Refusal as err:
         return Refused(str(err), for_good=False)
+
+
+async def _sent(
+    wire: ArcConnection, path: str, file: InputFile, data: bytes | BinaryIO, now: datetime, patience: Patience
+) -> None:
+    async with wire.request("PUT", path, now, data, OCTETS, patience) as answer:
+        if answer.status != 200:
+            raise _refusal(answer.status, answer.reason, file.name)
 
 
 class _NoFile(Exception):
@@ -97,11 +107,8 @@ async def knows(wire: ArcConnection, job: str, now: Clock) -> bool:
     return arc_dialect.code(found) != 404
 
 
-def _content(file: InputFile) -> BinaryIO:
+def _content(source: str) -> BinaryIO:
     """An open file: its length is told to the CE, which otherwise takes a cut upload for a whole one."""
-    if file.content is not None:
-        return io.BytesIO(file.content.encode())
-    source = str(file.source)
     try:
         opened = os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except ValueError as err:
@@ -117,7 +124,10 @@ def _content(file: InputFile) -> BinaryIO:
 
 @dataclass(slots=True)
 class _Fetch:
-    """One job's fetch: files land in a new directory that takes its place at the end."""
+    """One job's fetch: files land in a new directory that takes its place at the end.
+
+    Small ones land together at that end: a job of a few logs costs one visit to the disk.
+    """
 
     wire: ArcConnection
     job: str
@@ -125,9 +135,13 @@ class _Fetch:
     limit: int  # bytes
     now: Clock
     fresh: Path
+    small: dict[str, bytes] = field(default_factory=dict)
+    held: int = 0  # bytes of those that are in memory or on their way there
+    made: bool = False  # something may lie in `fresh`
     found: set[str] = field(default_factory=set)
     size: int = 0
     seen: int = 0  # entries of listings
+    unlisted: set[str] = field(default_factory=set)  # declared, and in no listing
     bare: bool = False  # the CE knows the job, and finds no session directory of it
 
     async def run(self) -> Fetched | Gone | Refused:
@@ -147,21 +161,25 @@ class _Fetch:
         except (OSError, DiskError) as err:
             raise DiskError(f"{self.plan.directory} cannot be written: {err}") from err
         finally:
-            await asyncio.to_thread(shutil.rmtree, self.fresh, ignore_errors=True)
+            if self.made:
+                await asyncio.to_thread(shutil.rmtree, self.fresh, ignore_errors=True)
 
     async def _all(self) -> Fetched | Refused:
-        await asyncio.to_thread(self.fresh.mkdir, parents=True)
         listed = await self._list("", 0)
-        missing = [name for name in self.plan.declared if not name.endswith("/") and name not in listed]
-        if missing:
-            return Refused(f"the payload left no {', '.join(missing[:5])}", for_good=not self.bare)
+        self.unlisted = {name for name in self.plan.declared if not name.endswith("/") and name not in listed}
+        if self.unlisted and self.bare:
+            return _lacking(self.unlisted, for_good=False)
         # by the path at home: where both lie in the same place, the CE's own file wins
-        homes = {name: f"session/{quote(name)}" for name in listed}
+        homes = {name: f"session/{quote(name)}" for name in (*listed, *self.unlisted)}
         homes |= {home: f"diagnose/{quote(name)}" for name, home in diagnosed(self.plan.patterns)}
         if outside := [home for home in homes if home.startswith("/") or ".." in home.split("/")]:
             return Refused(f"{outside[0]} is not below the job's directory", for_good=True)
         await each(homes, lambda home: self._bring(homes[home], home))
-        await asyncio.to_thread(take_place, self.fresh, self.plan.directory)
+        if missing := self.unlisted - self.found:
+            return _lacking(missing, for_good=True)
+        self.made = True
+        await to_the_end(asyncio.ensure_future(asyncio.to_thread(self._land)))
+        self.made = False
         return Fetched(len(self.found), self.size, self.bare and of_session(self.plan.patterns))
 
     async def _list(self, directory: str, depth: int) -> list[str]:
@@ -190,30 +208,59 @@ class _Fetch:
         return [name for name in found if name != COMMIT_FILE]
 
     async def _bring(self, path: str, home: str) -> None:
-        """One file; a control file that is not there is no error."""
-        target = self.fresh / home
-        await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        """One file; a control file that is not there is no error, and no listing is the only witness of a lack."""
         async with (
             self.wire.transfers,
             self.wire.request("GET", f"{self.job}/{path}", self.now(), headers=OCTETS) as got,
         ):
-            if got.status == 404 and path.startswith("diagnose/"):
+            if got.status == 404 and (
+                path.startswith("diagnose/") or (home in self.unlisted and got.reason == NO_FILE)
+            ):
                 return
             if got.status != 200:
                 raise _refusal(got.status, got.reason, home)
-            await self._keep(got, await opened(_create, target))
+            size = SMALL + 1 if got.content_length is None else got.content_length
+            if size <= SMALL and self.held + size <= HELD:
+                self.held += size
+                self.small[home] = await self._whole(got)
+            else:
+                self.made = True
+                await self._keep(got, await opened(_create, self.fresh / home))
         self.found.add(home)
+
+    async def _whole(self, got: aiohttp.ClientResponse) -> bytes:
+        pieces = []
+        async for piece in got.content.iter_chunked(PIECE):
+            self._weigh(piece)
+            pieces.append(piece)
+            if sum(map(len, pieces)) > SMALL:  # it is packed, and its length is told of the package
+                raise _Refusal("a file is larger than it was said to be")
+        return b"".join(pieces)
 
     async def _keep(self, got: aiohttp.ClientResponse, file: BinaryIO) -> None:
         try:
             async for piece in got.content.iter_chunked(PIECE):
-                self.size += len(piece)
-                if self.size > self.limit:
-                    raise _Unwanted(f"more than {self.limit} bytes")
+                self._weigh(piece)
                 await in_thread(file.write, piece)
         finally:
             # it writes what is left; a cancelled one would never begin
             await asyncio.shield(in_thread(file.close))
+
+    def _weigh(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.size > self.limit:
+            raise _Unwanted(f"more than {self.limit} bytes")
+
+    def _land(self) -> None:
+        """What is in memory goes beside the rest, and all of it takes its place. Raises OSError, BadFile, DiskError."""
+        make_folders(self.fresh)
+        try:
+            for home, data in self.small.items():
+                with _create(self.fresh / home) as file:
+                    file.write(data)
+        except OSError as err:
+            raise verdict(err) from err
+        take_place(self.fresh, self.plan.directory)
 
 
 def safe(name: str) -> str:
@@ -228,10 +275,15 @@ def safe(name: str) -> str:
 
 
 def _create(path: Path) -> BinaryIO:
-    """A new file; a link that somebody put there is not followed."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb")
+    """A new file and its directory."""
+    make_folders(path.parent)
+    return new_file(path)
 
 
 async def fetch_job(wire: ArcConnection, job: str, plan: FetchPlan, limit: int, now: Clock) -> Fetched | Gone | Refused:
     """Bring what is wanted of a job home. Raises what is not this job's own: Transient, CredentialError, DiskError."""
     return await _Fetch(wire, job, plan, limit, now, beside(plan.directory)).run()
+
+
+def _lacking(names: Collection[str], *, for_good: bool) -> Refused:
+    return Refused(f"the payload left no {', '.join(sorted(names)[:5])}", for_good=for_good)

@@ -183,6 +183,10 @@ class ComputingElement(Protocol):
         """All jobs on the CE whose name carries our tower id, but for the ones already known."""
         ...
 
+    async def marks(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, str]:
+        """`JobSpec.mark` of these jobs, as it was sent; empty: they carry none. A missing id: it was not told now."""
+        ...
+
     async def ended(self, ids: Container[RemoteId]) -> Mapping[RemoteId, Seen]:
         """Those of `ids` (only asked `in`, never walked) that are over: fresh and cheap. A missing id says nothing."""
         ...

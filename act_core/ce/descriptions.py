@@ -5,19 +5,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from act_core.ce.adl_reader import read_adl
 from act_core.ce.described import Home, complaint, each
 from act_core.ce.xrsl import read_xrsl
 from act_core.errors import BadInput
+from act_core.foreign import LONGEST_YAML, TooMuch, read_yamls
 from act_core.jobspec import JobSpec
 from act_core.settings.quantities import Seconds
 
-LARGEST = 16 * 1024 * 1024  # characters
+LARGEST = LONGEST_YAML  # characters, of any language
 MOST_JOBS = 100_000
-_NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)  # of odd !!tags
 _TIMES = ("walltime", "cputime")
 _SECONDS: TypeAdapter[timedelta] = TypeAdapter(Seconds)
 
@@ -39,21 +38,24 @@ def read_descriptions(text: str, file: Path) -> list[JobSpec]:
 
 
 def _read_yaml(text: str, home: Home) -> list[JobSpec]:
-    return each(_documents(text), partial(_from_yaml, home=home))
+    return each(_documents(text), partial(from_mapping, home=home))
 
 
 def _documents(text: str) -> list[Any]:
     try:
-        found = [one for one in yaml.safe_load_all(text) if one is not None]
-    except _NO_YAML as err:
-        raise BadInput(f"neither xRSL nor ADL nor YAML: {' '.join(str(err).split())[:300]}") from err
+        found = [one for one in read_yamls(text) if one is not None]
+    except TooMuch as err:
+        raise BadInput(str(err)) from err
+    except ValueError as err:
+        raise BadInput(f"neither xRSL nor ADL nor YAML: {err}") from err
     jobs = [job for one in found for job in (one if isinstance(one, list) else [one])]
     if not jobs:
         raise BadInput("no job is described")
     return jobs
 
 
-def _from_yaml(job: object, home: Home) -> JobSpec:
+def from_mapping(job: object, home: Home) -> JobSpec:
+    """A job of our YAML, parsed; `home` makes the paths of its inputs absolute. Raises BadInput."""
     if not isinstance(job, dict):
         raise BadInput(f"a job is a mapping of keys (executable, arguments, …), not {type(job).__name__}")
     fields = dict(job)

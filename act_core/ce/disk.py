@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -32,6 +33,19 @@ def verdict(err: OSError) -> DiskError | BadFile:
 def beside(directory: Path) -> Path:
     """Where files arrive before they take the place of a directory: each fetch has its own."""
     return directory.with_name(f".{directory.name}.{secrets.token_hex(4)}.new")
+
+
+def make_folders(path: Path, mode: int = 0o755) -> None:
+    """The directory and what is missing above it: nobody else can write there, whatever the umask. Raises OSError."""
+    missing = [path, *path.parents]
+    for one in reversed(missing[: next((n for n, above in enumerate(missing) if above.exists()), 0)]):
+        one.mkdir(mode=mode, exist_ok=True)
+    path.mkdir(mode=mode, exist_ok=True)  # a file in its place is trouble
+
+
+def new_file(path: Path) -> BinaryIO:
+    """A new file that only we write; a link that somebody put there is not followed. Raises OSError."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb")
 
 
 def take_place(fresh: Path, directory: Path) -> None:

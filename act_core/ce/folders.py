@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from act_core.ce.base import Fetched, FetchPlan, Refused
-from act_core.ce.disk import BadFile, beside, take_place, verdict
+from act_core.ce.disk import BadFile, beside, make_folders, new_file, take_place, verdict
 from act_core.ce.patterns import below, of_session, wanted
 from act_core.errors import DiskError
 from act_core.jobspec import COMMIT_FILE, InputFile
@@ -58,7 +58,7 @@ def bring(
 def _home(files: Mapping[str, Path], directory: Path, limit: int) -> Fetched | Refused:
     fresh = beside(directory)
     try:
-        fresh.mkdir(parents=True)
+        make_folders(fresh)
         number, size = _copy(files, fresh, limit)
         take_place(fresh, directory)
     except _TooMuch:
@@ -95,8 +95,8 @@ def _copy(files: Mapping[str, Path], directory: Path, limit: int) -> tuple[int, 
             with _plain(source, os.O_NOFOLLOW) as data:
                 if size + os.fstat(data.fileno()).st_size > limit:
                     raise _TooMuch
-                (directory / home).parent.mkdir(parents=True, exist_ok=True)
-                with (directory / home).open("xb") as file:
+                make_folders((directory / home).parent)
+                with new_file(directory / home) as file:
                     shutil.copyfileobj(data, file)
                     size += file.tell()
                 number += 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from act_core.credentials.certificates import UNREADABLE
 from act_core.credentials.proxy import slash_form
 
 NO_REVOCATIONS = 3  # no list of that authority
@@ -63,9 +64,18 @@ def authorities(ca: Path) -> Iterator[x509.Certificate]:
     for file in sorted(ca.iterdir()) if ca.is_dir() else [ca]:
         if file == ca or _HASHED.match(file.name):
             try:
-                yield from x509.load_pem_x509_certificates(file.read_bytes())
-            except (OSError, ValueError):
+                found = x509.load_pem_x509_certificates(file.read_bytes())
+            except (OSError, *UNREADABLE):
                 continue
+            yield from filter(_has_name, found)
+
+
+def _has_name(certificate: x509.Certificate) -> bool:
+    """Of a bundle, one certificate alone may be spoiled."""
+    try:
+        return bool(certificate.subject)
+    except UNREADABLE:
+        return False
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

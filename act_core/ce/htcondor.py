@@ -60,10 +60,11 @@ class HtcondorCe:
         self._place, self._options = place, options
         self._shelf = Shelf(root.absolute(), options.account)
         start = {"collector": options.collector, "schedd": options.schedd, "knobs": dict(options.knobs)}
-        self._pipe = Pipe(start, options.config, place.site.deadline.total_seconds())
+        self._pipe = Pipe(start, options.config, place.site.deadline.total_seconds(), place.name)
         self._queue = Queue(self._pipe, place.name)
         # what takes long has a worker of its own: polls do not wait for it
-        self._carrier = Queue(Pipe(start, options.config, TRANSFER_S), place.name) if options.files == "spool" else None
+        carrier = Pipe(start, options.config, TRANSFER_S, place.name)
+        self._carrier = Queue(carrier, place.name) if options.files == "spool" else None
         self.traits = Traits(
             kind="htcondor",
             two_phase=place.site.two_phase is not False,
@@ -147,6 +148,10 @@ class HtcondorCe:
         mine = {job: SubmissionKey(str(ad["ActKey"])) for job, ad in ours.items() if job not in husks}
         new = {job: key for job, key in mine.items() if job not in known}
         return Listing(new, total=len(every), foreign=len(every) - len(ours), nameless=young)
+
+    async def marks(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, str]:
+        there = await self._queue.some(ids, (*dialect.IDENTITY, "ActMark"))
+        return {job: str(ad.get("ActMark") or "") for job, ad in there.items()}
 
     async def ended(self, ids: Container[RemoteId]) -> Mapping[RemoteId, Seen]:
         seen = self._seen(only(await self._queue.ads(dialect.STATE, ENDED), ids))

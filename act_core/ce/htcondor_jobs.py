@@ -97,6 +97,7 @@ def description(
         "leave_in_queue": f"(JobStatus == 3 || JobStatus == 4) && time() - EnteredCurrentStatus < {_s(options.leave)}",
         "My.ActSite": quoted(site),
         "My.ActKey": '"$(act_key)"',
+        "My.ActMark": "$(act_mark)",
         "My.ActCommitted": "$(act_go)",
         "My.ActMissing": "$(act_missing)",
         "My.MaxRuntime": "$(act_runtime)",
@@ -132,6 +133,7 @@ def item(
     queue = spec.queue or options.queue
     return {
         "act_key": key,
+        "act_mark": quoted(spec.mark) if spec.mark else "undefined",
         "act_place": _path(place),
         "act_files": ", ".join([SCRIPT, SESSION, *(_url(file) for file in spec.inputs if file.by_ce)]),
         "act_title": _PLAIN.sub("_", spec.name),

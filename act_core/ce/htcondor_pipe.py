@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from act_core import meters
 from act_core.ce import htcondor_worker
 from act_core.errors import ActError, CredentialError, Transient
 
@@ -39,8 +40,9 @@ def verdict(text: str, sent: bool) -> ActError:
 class Pipe:
     """Starts its worker when there is something to ask, and again after it has ended."""
 
-    def __init__(self, start: Mapping[str, Any], config: Path | None, seconds: float) -> None:
+    def __init__(self, start: Mapping[str, Any], config: Path | None, seconds: float, name: str = "") -> None:
         self.seconds = seconds
+        self._name = name  # of the CE, in what is measured
         self.answers = 0
         self._start, self._config = start, config
         self._turn = asyncio.Lock()
@@ -49,7 +51,10 @@ class Pipe:
 
     async def call(self, do: str, seconds: float | None = None, **words: Any) -> Any:
         """The answer. Raises NotSent, Lost, CredentialError."""
-        limit = self.seconds if seconds is None else seconds
+        with meters.ce_call(self._name, do):
+            return await self._called(do, self.seconds if seconds is None else seconds, words)
+
+    async def _called(self, do: str, limit: float, words: Mapping[str, Any]) -> Any:
         written = False
         try:
             async with asyncio.timeout(limit), self._turn:

@@ -37,6 +37,7 @@ from act_core.ce.base import (
     Traits,
     key_belongs,
 )
+from act_core.ce.disk import make_folders
 from act_core.ce.local_files import JobDir
 from act_core.ce.registry import Place
 from act_core.errors import ConfigError, DiskError, Transient
@@ -78,7 +79,7 @@ class LocalCe:
     def check(self) -> None:
         """Make the directory. Raises ConfigError where it can be none."""
         try:
-            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folders(self._root, 0o700)
         except OSError as err:
             where = f"{self._place.where}: sites.{self._place.name}.options.root"
             raise ConfigError(f"{where}: {self._root} cannot be made: {err.strerror}") from err
@@ -92,7 +93,7 @@ class LocalCe:
         self, specs: Mapping[SubmissionKey, JobSpec], deadline: datetime | None
     ) -> dict[SubmissionKey, RemoteId | Refused | OutcomeLost]:
         answers: dict[SubmissionKey, RemoteId | Refused | OutcomeLost] = {}
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(self._root, 0o700)
         for key, spec in specs.items():
             if deadline and self._place.now() >= deadline:
                 answers[key] = Refused("the send deadline has passed", for_good=False)
@@ -120,6 +121,9 @@ class LocalCe:
         ours = {RemoteId(name): SubmissionKey(name) for name in names if key_belongs(name, tower)}
         mine = {job: key for job, key in ours.items() if job not in known}
         return Listing(mine, total=len(names), foreign=len(names) - len(ours))
+
+    async def marks(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, str]:
+        return await self._in_thread(lambda: {one: job.mark() for one, job in self._jobs(ids)})
 
     async def ended(self, ids: Container[RemoteId]) -> Mapping[RemoteId, Seen]:
         return await self._in_thread(self._ended, ids)
@@ -200,7 +204,8 @@ class LocalCe:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One process at a time starts or kills jobs here."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(self._root, 0o700)
+        (self._root / ".lock").touch(mode=0o600)
         with (self._root / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -45,6 +45,8 @@ def create(root: Path, key: SubmissionKey, spec: JobSpec, place: Place, two_phas
     shutil.rmtree(fresh, ignore_errors=True)
     (fresh / "session").mkdir(parents=True, mode=0o700)
     (fresh / "job.json").write_text(json.dumps(rendered(spec, place, root / key / "session")), encoding="utf-8")
+    if spec.mark:
+        (fresh / "mark").write_text(spec.mark, encoding="ascii")
     if not two_phase and not spec.uploads:
         (fresh / "committed").touch()
     fresh.rename(root / key)
@@ -93,6 +95,13 @@ class JobDir:
 
     def log(self) -> Path:
         return self.path / "runner.log"
+
+    def mark(self) -> str:
+        """What the tower reads again of its own; empty: nothing."""
+        try:
+            return (self.path / "mark").read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def over(self) -> bool:
         return (self.path / "ended.json").exists()

@@ -53,12 +53,22 @@ def end(directory: Path, result: Json) -> None:
     fresh.rename(directory / "ended.json")
 
 
+class _StayEncrypted(urllib.request.HTTPRedirectHandler):
+    """Who asked a server that proved its name is not sent to one that does not."""
+
+    def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:
+        made = super().redirect_request(req, *answer)
+        if made is not None and req.type == "https" and made.type != "https":
+            raise OSError(f"redirected to {made.full_url[:200]!r}, which is no https address")
+        return made
+
+
 def opener(job: Json) -> urllib.request.OpenerDirector:
     """Verified TLS, with the job's proxy where it has one."""
     context = ssl.create_default_context(capath=job["ca_dir"]) if job.get("ca_dir") else ssl.create_default_context()
     if job.get("proxy"):
         context.load_cert_chain(job["proxy"])
-    handlers = [urllib.request.HTTPSHandler(context=context), urllib.request.ProxyHandler({})]
+    handlers = [urllib.request.HTTPSHandler(context=context), urllib.request.ProxyHandler({}), _StayEncrypted()]
     return urllib.request.build_opener(*handlers)
 
 

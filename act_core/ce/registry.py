@@ -77,3 +77,19 @@ def open_ce(
         proxy, token = proxy_of(settings, name, site), token_of(settings, name, site)
         return opener(Place(name, site, where, line, settings.state_dir, ca_dir, proxy, token, now, tower))
     raise ConfigError(f"{line('kind')}: sites.{name}.kind: no back end {site.kind!r}; there are {', '.join(kinds())}")
+
+
+def same_place(old: Settings, new: Settings, name: str, known: Site | None = None) -> bool:
+    """Whether a CE that was opened with the old settings is the same one with the new. `known`: what its row says."""
+    return _place(old, name, known) == _place(new, name, known) is not None
+
+
+def _place(settings: Settings, name: str, known: Site | None) -> tuple[object, ...] | None:
+    """All that a back end is told which may change; None: it could not be opened."""
+    site = settings.arc.sites.get(name, known)
+    if site is None:
+        return None
+    try:
+        return site, settings.arc.voms.cacertdir, proxy_of(settings, name, site), token_of(settings, name, site)
+    except ConfigError:
+        return None

@@ -10,11 +10,12 @@ import typer
 
 from act_core.atlas import closed_days, closing
 from act_core.atlas.accounts import DAY, DELIVERED, Account, Books, Finding, Spent, total
+from act_core.cli.actor import noted
 from act_core.cli.context import database, now, settings
 from act_core.cli.out import fail, out, plain, print_json, table, warn
-from act_core.cli.stories import at
 from act_core.db.session import Database
 from act_core.errors import BadInput
+from act_core.monitor.times import at
 from act_core.settings import Settings
 
 HELP = (
@@ -27,6 +28,7 @@ HELP = (
 app = typer.Typer(help=HELP, invoke_without_command=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 LONGEST = 400  # days at once
+ATLAS = "atlas"  # the application that keeps books
 SHOWN = 50  # findings of a kind
 COLUMNS = ("open", "taken", "finished", "failed", "given back", "in flight", "balance")
 
@@ -52,6 +54,8 @@ def books(
         warn(f"nothing of a queue {queue!r} is in these books; `act queues list --all` lists the queues")
     if json:
         print_json({"good": all(one.good for one in shown), "days": [as_json(one) for one in shown]})
+    elif ATLAS not in held.app.modules.app and not any(one.accounts for one in found):
+        out.print("no PanDA, no books: modules.app does not name atlas")
     else:
         _print(shown)
     if not all(one.good for one in shown):
@@ -90,6 +94,7 @@ def _closed(db: Database, held: Settings, day: date, moment: datetime, again: bo
             f"{day} of {fresh.server} is closed (`act books --day {day}`); --again closes it anew",
             1,
         )
+    noted(db, "books.close", f"{day} of {fresh.server}", {"again": again, "changed": list(changed or ())})
     return replace(fresh, closed_at=moment, changed=changed or ())
 
 
@@ -153,7 +158,8 @@ def _h(core_s: int) -> float:
 
 def _print(days: Sequence[Books]) -> None:
     if len({one.day for one in days}) == 1:
-        for one in days:
+        for n, one in enumerate(days):
+            out.print("\n" * bool(n), end="")
             lines = [_line(account.queue, account) for account in one.accounts]
             table(("queue", *COLUMNS), [*lines, _line("all", total(one.accounts))], title=_title(one))
     else:
@@ -194,6 +200,7 @@ def _print_spent(spent: Sequence[Spent]) -> None:
         names = sorted({getattr(one, what) for one in spent}, key=lambda name: (name != DELIVERED, name))
         parts = {name: [one for one in spent if getattr(one, what) == name] for name in names}
         rows = [(name or "-", *_hours(part)) for name, part in parts.items()]
+        out.print(f"\ncore-hours by {'CE' if what == 'ce' else what}", style="bold")
         table(("CE" if what == "ce" else what, "attempts", "delivered h", "wasted h"), [*rows, ("all", *_hours(spent))])
 
 
@@ -208,6 +215,7 @@ def _print_findings(words: str, found: dict[tuple[str, str], Finding]) -> None:
     if not found:
         return
     rows = [(one.job, one.why) for one in list(found.values())[:SHOWN]]
+    out.print()
     table(("job", "why"), rows, title=f"{len(found)} {words}")
     if len(found) > SHOWN:
         out.print(f"and {len(found) - SHOWN} more: --json")

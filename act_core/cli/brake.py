@@ -5,21 +5,21 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
+from act_core.cli.actor import actor
 from act_core.cli.context import database, now, settings
 from act_core.cli.out import fail, out, plain, print_json, table
-from act_core.cli.stories import at
 from act_core.db import brakes, evidence
 from act_core.db.policy_models import BrakeRow
 from act_core.db.session import Database
+from act_core.deeds import brakes as deeds
 from act_core.errors import BadInput
-from act_core.settings.quantities import Seconds
+from act_core.monitor.moments import length
+from act_core.monitor.times import at
 
 app = typer.Typer(help="Mass actions that were stopped: list them, let one happen.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 NEWEST = 50
-LONGEST = timedelta(days=1)
 WOULD = {
     "lose": "take {n} of {living} jobs of {whom} for lost",
     "void": "take {n} submissions to {whom} for void",
@@ -93,15 +93,13 @@ def release(
     """Let what a brake holds happen, once. Exit 1: it is off already."""
     time = _time(so_long)
     with database(settings()) as db:
-        row = db.read(_one, brake)
-        if row is None:
-            raise BadInput(f"no brake {brake}: `act brake list`")
+        row = db.read(deeds.brake_of, brake)
         if row.released_at is not None:
             fail(f"brake {brake} is off since {at(row.released_at)}, by {row.released_by}", 1)
         moving = db.read(evidence.would_move, row)
+        if not dry_run:
+            moving = db.write(deeds.release_brake, actor(), brake, reason, now(), time)
         said = _said(row, moving, now() + time, dry_run)
-        if not dry_run and not db.write(brakes.release, brake, "operator", now() + time, now(), reason, moving.n):
-            fail(f"brake {brake} has just gone off by itself", 1)
     if json:
         print_json(said)
         return
@@ -116,17 +114,9 @@ def _said(row: BrakeRow, moving: evidence.Moving, until: datetime, dry_run: bool
     return {"id": row.id, "scope": row.scope, "kind": row.kind} | words
 
 
-def _one(session: Any, brake: int) -> BrakeRow | None:
-    found: BrakeRow | None = session.get(BrakeRow, brake)
-    return found
-
-
 def _time(text: str) -> timedelta:
     """Raises BadInput for what is no time, or longer than a day: a release is for one thing that was looked at."""
-    try:
-        found: timedelta = TypeAdapter(Seconds).validate_python(text)
-    except ValidationError:
-        raise BadInput(f"--for {text!r}: a time is wanted, such as 30m or 2h") from None
-    if not timedelta(0) < found <= LONGEST:
+    found = length(text, "--for", "30m or 2h")
+    if not timedelta(0) < found <= deeds.LONGEST:
         raise BadInput(f"--for {text!r}: at most a day")
     return found

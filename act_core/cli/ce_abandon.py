@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from act_core.cli.actor import actor
 from act_core.cli.context import check_known, settings
 from act_core.cli.out import out, print_json
+from act_core.db import audit, credentials, modes, silence
 from act_core.db import ces as ce_rows
-from act_core.db import credentials, modes, silence
 from act_core.db.modes import OPERATOR, Mode, Wanted
 from act_core.engine.belief import no_longer_others
 from act_core.engine.identity import identity as shown
+from act_core.engine.moved import sent_by
 from act_core.engine.unseen import abandon as give_up
 from act_core.errors import BadInput, ConfigError, CredentialError
 from act_core.runtime import Runtime
@@ -30,22 +32,31 @@ def abandon(
         str,
         typer.Option("--identity", help="a former identity's subject or number: its jobs alone, the CE stays in use"),
     ] = "",
+    moved: Annotated[
+        bool,
+        typer.Option("--moved", help="what was sent before its endpoint changed: these alone, the CE stays in use"),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Give up a CE that will not come back: its jobs are reported as failed. `act ces on NAME` takes it back."""
-    what = _let_go(settings(), name, identity, yes, reason) if identity else _abandon(settings(), name, yes, reason)
-    said = asyncio.run(what)
+    if identity and moved:
+        raise BadInput("--identity and --moved: give one of them")
+    held = settings()
+    if identity:
+        said = asyncio.run(_let_go(held, name, identity, yes, reason))
+    else:
+        said = asyncio.run((_leave if moved else _abandon)(held, name, yes, reason))
     if json:
         print_json(said)
         return
-    whose = f" of {said['identity']['subject']}" if identity else ""
+    whose = f" of {said['identity']['subject']}" if identity else f" sent to {said['moved']}" if moved else ""
     words = (", ".join(f"{n} {state}" for state, n in sorted(said["jobs"].items())) or "no jobs of ours") + whose
     if not yes:
-        for line in _of_identity(name, words) if identity else _of_ce(name, words):
+        for line in _of_part(name, words, bool(identity)) if identity or moved else _of_ce(name, words):
             out.print(line, highlight=False)
         return
     done = ", ".join(f"{n} {word}" for word, n in sorted(said["done"].items())) or "nothing to give up"
-    out.print(f"{name}: given up{whose}: {done}" if identity else f"{name} is abandoned: {done}", highlight=False)
+    out.print(f"{name}: given up{whose}: {done}" if whose else f"{name} is abandoned: {done}", highlight=False)
 
 
 def _of_ce(name: str, words: str) -> tuple[str, ...]:
@@ -56,12 +67,12 @@ def _of_ce(name: str, words: str) -> tuple[str, ...]:
     )
 
 
-def _of_identity(name: str, words: str) -> tuple[str, ...]:
+def _of_part(name: str, words: str, identity: bool) -> tuple[str, ...]:
+    back = "is shown that identity" if identity else "has that endpoint"
     return (
         f"{name} has {words}; with --yes these are given up, and nothing else there:",
         "  they are reported as failed and never resubmitted by the engine; those that run may run on unseen;",
-        f"  what is found of them if {name} is shown that identity again is killed at the second sighting "
-        "(`act orphans`).",
+        f"  what is found of them if {name} {back} again is killed at the second sighting (`act orphans`).",
     )
 
 
@@ -75,7 +86,29 @@ async def _abandon(held: Settings, name: str, yes: bool, reason: str) -> dict[st
             await rt.write(modes.set_mode, name, Wanted(Mode.ABANDONED, OPERATOR, why), rt.now())
             done = dict(await give_up(rt, name, f"{name} was given up: {why}", "operator"))
             await no_longer_others(rt)
+            await _note(rt, name, {"reason": reason, "done": done})
     return {"name": name, "abandoned": yes, "jobs": jobs, "done": done}
+
+
+async def _leave(held: Settings, name: str, yes: bool, reason: str) -> dict[str, Any]:
+    """What was sent to a former endpoint. Raises BadInput."""
+    async with Runtime.open(held) as rt:
+        rows = {row.name: row for row in await rt.read(ce_rows.all_ces)}
+        check_known([name], list(rows))
+        was, sent = rows[name].moved_from, sent_by(rt, rows[name])
+        if sent is None:
+            raise BadInput(f"--moved: {name} has always had this endpoint ({rows[name].endpoint})")
+        jobs, done = await rt.read(silence.by_state_before, name, sent), dict[str, int]()
+        if yes:
+            why = f"the jobs that were sent to {was} were given up: {reason or BY_HAND}"
+            done = dict(await give_up(rt, name, why, "operator", sent=sent))
+            await no_longer_others(rt)
+            await _note(rt, name, {"moved_from": was, "reason": reason, "done": done})
+    return {"name": name, "moved": was, "abandoned": yes, "jobs": jobs, "done": done}
+
+
+async def _note(rt: Runtime, name: str, facts: Mapping[str, Any]) -> None:
+    await rt.write(audit.note, actor(), "ces.abandon", name, True, facts, rt.now())
 
 
 async def _let_go(held: Settings, name: str, asked: str, yes: bool, reason: str) -> dict[str, Any]:
@@ -91,6 +124,7 @@ async def _let_go(held: Settings, name: str, asked: str, yes: bool, reason: str)
             why = f"the jobs of {whose.get(meant, meant)} at {name} were given up: {reason or BY_HAND}"
             done = dict(await give_up(rt, name, why, "operator", meant))
             await no_longer_others(rt)
+            await _note(rt, name, {"identity": whose.get(meant, str(meant)), "reason": reason, "done": done})
     who = {"id": meant, "subject": whose.get(meant, "")}
     return {"name": name, "identity": who, "abandoned": yes, "jobs": left[meant], "done": done}
 

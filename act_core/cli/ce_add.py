@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import typer
 import yaml
+from pydantic import ValidationError
 
 from act_core.ce.registry import kinds, open_ce
+from act_core.cli.actor import noted
 from act_core.cli.ce_test import all_good, for_programs, needed, tried
 from act_core.cli.context import check_known, database, now, settings
 from act_core.cli.out import err, out, plain, print_json
@@ -19,8 +21,10 @@ from act_core.db.by_hand import add_by_hand, also_known
 from act_core.db.by_hand import remove as forget
 from act_core.engine.trial import Plan
 from act_core.errors import BadInput, ConfigError
+from act_core.foreign import read_yaml
 from act_core.ids import TowerId
 from act_core.settings import BadSettings, Settings
+from act_core.settings.complaints import sentences
 from act_core.settings.model import Site
 from act_core.words import host_of
 
@@ -50,7 +54,7 @@ def add(
     given: dict[str, Any] = {"endpoint": endpoint, "kind": found}
     given |= {"maxjobs": maxjobs} if maxjobs is not None else {}
     given |= {"options": options_of(option or [])} if option else {}
-    site = Site(**given)
+    site = _site(given)
     check_opens(held, name, site)
     tower, told = _entered(held, name, site, force)
     written = yaml.safe_dump({"sites": {name: given}}, sort_keys=False)
@@ -69,6 +73,14 @@ def add(
         raise typer.Exit(1)
 
 
+def _site(given: dict[str, Any]) -> Site:
+    """Raises BadInput."""
+    try:
+        return Site(**given)
+    except ValidationError as err:
+        raise BadInput("; ".join(words for _, words in sentences(Site, err))) from err
+
+
 def remove(
     name: Annotated[str, typer.Argument(help="the CE's name")],
     json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
@@ -78,6 +90,7 @@ def remove(
     with database(held) as db:
         check_known([name], {*held.arc.sites, *(row.name for row in db.read(ce_rows.all_ces))})
         db.write(forget, name, name in held.arc.sites)
+        noted(db, "ces.remove", name, {})
     if json:
         print_json({"removed": name})
     else:
@@ -94,7 +107,9 @@ def _entered(held: Settings, name: str, site: Site, force: bool) -> tuple[TowerI
                 f"`act ces test {others[0]}` tries it, and --force adds it as {name}, too, "
                 "as for another queue (--option queue=NAME)"
             )
-        return db.read(tower_id), db.write(add_by_hand, name, site, now())
+        done = db.write(add_by_hand, name, site, now())
+        noted(db, "ces.add", name, {"endpoint": site.endpoint, "kind": site.kind, "what": done, "force": force})
+        return db.read(tower_id), done
 
 
 def known_kind(url: str, kind: str | None) -> tuple[str, str]:
@@ -147,8 +162,8 @@ def options_of(words: list[str]) -> dict[str, Any]:
         if not (key and equals):
             raise BadInput(f"--option {word!r}: KEY=VALUE is wanted, such as queue=grid")
         try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as wrong:
+            found[key] = read_yaml(value)
+        except ValueError as wrong:
             raise BadInput(f"--option {word!r}: its value cannot be read: {wrong}") from wrong
     return found
 

@@ -1,6 +1,5 @@
 """`act ces test`: a CE tried from here, a line a step: ok, or what to do."""
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from rich.text import Text
 from act_core.ce.diagnosis import Finding, Verdict
 from act_core.ce.registry import open_ce
 from act_core.cli.context import check_known, database, now, settings
+from act_core.cli.ending import run_in_order
 from act_core.cli.out import err, out, plain, print_json
 from act_core.db import ces as ce_rows
 from act_core.db.bootstrap import tower_id
@@ -68,7 +68,10 @@ def needed(held: Settings, site: Site) -> list[str]:
 
 
 def tried(held: Settings, name: str, site: Site, tower: TowerId, plan: Plan, *, quiet: bool) -> list[Finding]:
-    """What was found; each step is told when it is done. Raises ConfigError for a CE that cannot be opened."""
+    """What was found; each step is told when it is done. Raises ConfigError for a CE that cannot be opened.
+
+    Whatever signal ends it, nothing of ours is left there.
+    """
     findings: list[Finding] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
@@ -82,7 +85,7 @@ def tried(held: Settings, name: str, site: Site, tower: TowerId, plan: Plan, *, 
         def doing(step: str) -> None:
             progress.update(task, description=step)
 
-        asyncio.run(_tried(held, name, site, tower, plan, tell, doing))
+        run_in_order(_tried(held, name, site, tower, plan, tell, doing))
     return findings
 
 

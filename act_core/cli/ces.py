@@ -1,24 +1,35 @@
 """`act ces`: the computing elements."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from act_core.ce.registry import kinds
-from act_core.cli import ce_abandon, ce_add, ce_modes, ce_test
+from act_core.cli import ce_modes
 from act_core.cli.context import check_known, database, now, settings
-from act_core.cli.out import out, print_json, table
-from act_core.cli.stories import at, brief
+from act_core.cli.later import Place, later
+from act_core.cli.out import out, plain, print_json, table
 from act_core.db import ces as ce_rows
 from act_core.db import listing
 from act_core.db.models import Ce
 from act_core.db.session import Database
-from act_core.monitor.explain_ces import NO_LIMIT
+from act_core.monitor.times import at, brief
 from act_core.settings import Settings
+from act_core.settings.model import NO_LIMIT
 from act_core.states import CeState
 
-app = typer.Typer(help="List and show computing elements.", no_args_is_help=True)
+LATER = {
+    "add": Place("ce_add:add"),
+    "remove": Place("ce_add:remove"),
+    "abandon": Place("ce_abandon:abandon"),
+    "test": Place("ce_test:try_ce"),
+}
+app = typer.Typer(
+    cls=later(LATER),
+    help="Computing elements: list and show them, add and try one, say what they may get.",
+    no_args_is_help=True,
+)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
@@ -45,11 +56,11 @@ def described(row: Ce, states: dict[str, int], back_ends: Collection[str]) -> di
     }
 
 
-def all_described(db: Database, held: Settings) -> list[dict[str, Any]]:
-    """Every CE with its jobs by state; the configured ones are entered first."""
+def all_described(db: Database, held: Settings, counts: Sequence[listing.Count] | None = None) -> list[dict[str, Any]]:
+    """Every CE with its jobs by state, as they were counted or now; the configured ones are entered first."""
     db.write(ce_rows.enter_ces, held.arc.sites, ce_rows.CONFIG, now())
     jobs: dict[str, dict[str, int]] = {}
-    for count in db.read(listing.counts):
+    for count in db.read(listing.counts) if counts is None else counts:
         by_state = jobs.setdefault(count.ce, {})
         by_state[count.state.value] = by_state.get(count.state.value, 0) + count.n
     back_ends = kinds()
@@ -87,8 +98,16 @@ def print_ces(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         counts = [str(row["jobs"].get(state, "")) for state in states]
         until = f" until {brief(row['rests_until'], now())}" if row["rests_until"] else ""
-        lines.append((row["name"], row["kind"], row["mode"], row["health"] + until, *counts, row["trouble"] or ""))
+        lines.append((row["name"], row["kind"], row["mode"], row["health"] + until, *counts, _wrong(row)))
     table(("CE", "kind", "mode", "health", *states, "trouble"), lines)
+
+
+def _wrong(row: dict[str, Any]) -> str:
+    """What its calls met, and why somebody set its mode."""
+    until = f" until {brief(row['mode_until'], now())}" if row["mode_until"] else ""
+    why = f": {row['mode_reason']}" if row["mode_reason"] else ""
+    set_ = f"{row['mode']}{until} by {row['mode_owner']}{why}" if row["mode"] != "on" and (until or why) else ""
+    return "; ".join(words for words in (row["trouble"], set_) if words)
 
 
 @app.command()
@@ -102,12 +121,9 @@ def show(name: Annotated[str, typer.Argument(help="the CE's name")], json: Json 
         print_json(rows[name])
         return
     for key, value in rows[name].items():
-        if value not in (None, {}):
-            out.print(f"{key:12} {value}", highlight=False)
+        words = ", ".join(f"{n} {state}" for state, n in value.items()) if isinstance(value, dict) else value
+        if words not in (None, ""):
+            out.print(plain(f"{key:12} {words}"), highlight=False, markup=False)
 
 
 ce_modes.add_to(app)
-app.command("add")(ce_add.add)
-app.command("remove")(ce_add.remove)
-app.command("abandon")(ce_abandon.abandon)
-app.command("test")(ce_test.try_ce)

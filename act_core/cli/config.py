@@ -1,19 +1,20 @@
 """`act config`: whether the configuration is good, what holds, and where it comes from."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from act_core.apps import applications
+from act_core import live
 from act_core.atlas.books import NAME as ATLAS
-from act_core.ce.registry import open_ce
 from act_core.cli.context import now
 from act_core.cli.out import fail, out, plain, print_json, table, warn
 from act_core.errors import ConfigError
-from act_core.settings import BadSettings, Loaded, Settings, load_settings
+from act_core.live import check_parts
+from act_core.settings import BadSettings, Loaded, Settings, load_settings, taken
 from act_core.settings.complaints import nearest
 from act_core.settings.explain import explain, in_words
 
@@ -28,7 +29,7 @@ def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = 
     """Whether the tower would start with it, and know every CE. Exit 2 if not: every problem's file and line."""
     try:
         loaded = _load(context, arc_file, app_file)
-        asyncio.run(_open_all(loaded.settings))
+        asyncio.run(check_parts(loaded.settings, now))
     except ConfigError as err:
         if json:
             problems = list(err.problems) if isinstance(err, BadSettings) else [str(err)]
@@ -39,7 +40,8 @@ def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = 
     for warning in warnings:
         warn(warning)
     if json:
-        print_json({"good": True, "problems": [], "warnings": warnings, "files": loaded.files, **_gist(loaded)})
+        gist = _gist(loaded) | {"tower": _taken(context, settings, arc_file, app_file)}
+        print_json({"good": True, "problems": [], "warnings": warnings, "files": loaded.files, **gist})
         return
     for file in loaded.files:
         out.print(f"read {plain(str(file))}", markup=False)
@@ -51,6 +53,8 @@ def check(context: typer.Context, arc_file: ArcFile = None, app_file: AppFile = 
         f"state tables in {settings.arc.db.type}",
         markup=False,
     )
+    if taken := _taken(context, settings, arc_file, app_file):
+        out.print(taken["words"], markup=False, style=None if taken["in_force"] else "yellow")
 
 
 @app.command()
@@ -81,24 +85,25 @@ def _load(context: typer.Context, arc: Path | None, app_file: Path | None) -> Lo
     return load_settings(arc or root.get("arc_file"), app_file or root.get("app_file"))
 
 
-async def _open_all(settings: Settings) -> None:
-    """Raises BadSettings: no such application or back end, or what it does not take."""
-    problems: list[str] = []
-    try:
-        applications(settings)
-    except ConfigError as err:
-        problems.append(str(err))
-    for name in settings.arc.sites:
-        try:
-            ce = open_ce(settings, name, now)
-        except BadSettings as err:
-            problems += err.problems
-        except ConfigError as err:
-            problems.append(str(err))
-        else:
-            await ce.close()
-    if problems:
-        raise BadSettings(problems)
+def _taken(
+    context: typer.Context, settings: Settings, arc: Path | None, app_file: Path | None
+) -> dict[str, Any] | None:
+    """Whether the tower that is up has taken these files over; None: none is up."""
+    running = taken.said(settings.state_dir)
+    if running is None:
+        return None
+    root = context.find_root().params
+    named = {"arc": arc or root.get("arc_file"), "app": app_file or root.get("app_file")}
+    same = live.digest(os.environ, named) == running["digest"] and not running["problems"]
+    theirs = ", ".join(running["files"].values()) or "no file"
+    waits = f"; a restart is wanted by {', '.join(running['restart'])}" if running["restart"] else ""
+    if same:
+        words = f"the tower that is up has taken it over ({running['taken'][:19].replace('T', ' ')} UTC){waits}"
+    elif running["files"] != {kind: str(path) for kind, path in settings.files.items()}:
+        words = f"the tower that is up reads other files: {theirs}"
+    else:
+        words = "the tower that is up has not taken it over yet: it looks every two seconds (`act status`)"
+    return {"in_force": same and not waits, "words": words, "taken": running["taken"], "restart": running["restart"]}
 
 
 def _absent(settings: Settings) -> Iterator[str]:

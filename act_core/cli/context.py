@@ -8,9 +8,10 @@ from pathlib import Path
 
 from act_core.cli.out import warn
 from act_core.db.bootstrap import open_tables
+from act_core.db.ces import HAND, all_ces
 from act_core.db.session import Database, make_directory
-from act_core.errors import BadInput
-from act_core.settings import Settings, load_settings, state_directory
+from act_core.errors import BadInput, ConfigError
+from act_core.settings import BadSettings, Loaded, Settings, load_settings, state_directory, taken
 
 _files: dict[str, Path | None] = {"arc": None, "app": None}
 
@@ -25,10 +26,24 @@ def files() -> list[str]:
     return [word for kind, path in _files.items() if path for word in (f"--{kind}-file", str(path.absolute()))]
 
 
-def settings() -> Settings:
-    """The settings; warnings go to stderr. The state directory is there, or ConfigError."""
-    loaded = load_settings(_files["arc"], _files["app"])
-    for warning in loaded.warnings:
+def read_files() -> Loaded:
+    """What the files and the environment say. Raises ConfigError; makes no directory, and warns of nothing."""
+    return load_settings(_files["arc"], _files["app"])
+
+
+def settings(*, quiet: bool = False) -> Settings:
+    """The settings; warnings go to stderr. The state directory is there, or ConfigError.
+
+    Where a tower is up and its files have become bad, the last good ones hold for it, and so for who looks at it.
+    `quiet`: for what cron runs and mails, which would tell the same of the files each time.
+    """
+    try:
+        loaded = read_files()
+    except BadSettings as err:
+        if any(_files.values()) or taken.said(state_directory(os.environ)) is None:
+            raise
+        loaded = Loaded(taken.last_good(os.environ, err), tuple(f"refused: {one}" for one in err.problems), ())
+    for warning in () if quiet else loaded.warnings:
         warn(warning)
     make_directory(loaded.settings.state_dir, "$ACT_STATE_DIR")
     return loaded.settings
@@ -65,6 +80,19 @@ def check_known(asked: Iterable[str], known: Collection[str]) -> None:
     """Raises BadInput, with the known names, for CEs that nobody knows."""
     if unknown := sorted(set(asked) - set(known)):
         raise BadInput(f"no CE {', '.join(map(repr, unknown))}; there are {', '.join(sorted(known)) or 'none'}")
+
+
+def candidates(held: Settings, db: Database, asked: Collection[str]) -> frozenset[str]:
+    """The CEs that may get a job: the ones asked for, or all that are configured or were added by hand."""
+    known = {*held.arc.sites, *(row.name for row in db.read(all_ces) if row.origin == HAND)}
+    unknown = sorted(set(asked) - known)
+    if unknown:
+        raise ConfigError(
+            f"no CE {', '.join(unknown)} in the configuration; there are {', '.join(sorted(known)) or 'none'}"
+        )
+    if not known:
+        raise ConfigError("no CE is configured: name one under sites in aCTConfigARC.yaml, or `act ces add` one")
+    return frozenset(asked or known)
 
 
 def now() -> datetime:

@@ -1,29 +1,30 @@
 """`act credentials`: what the tower is to others, until when, who renews it, and what ends too early."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from act_core.apps import Part
+from act_core.cli.actor import actor, noted
 from act_core.cli.context import database, now, settings
+from act_core.cli.credential_list import listed
 from act_core.cli.out import fail, out, print_json, table
-from act_core.cli.stories import at
-from act_core.credentials.values import NEVER
 from act_core.credentials.vault import key_file, rotate
+from act_core.db import audit
 from act_core.db import credentials as rows_of
-from act_core.db.policy_models import CredentialRow
-from act_core.engine.credentials import made, proxy_files, renew, token_files
+from act_core.engine.credentials import made, renew
+from act_core.engine.due import always
 from act_core.engine.forecast import Ending, forecast
-from act_core.errors import ActError, BadInput
+from act_core.errors import ActError, BadInput, ConfigError
+from act_core.monitor.times import at
 from act_core.runtime import Runtime
 from act_core.settings import Settings
-from act_core.stages import Tower, always
+from act_core.stages import Tower
 
 app = typer.Typer(help="Proxies and tokens: who renews them, and what ends before the jobs that need it.")
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
@@ -41,58 +42,6 @@ def credentials(context: typer.Context, json: Json = False) -> None:
     print_json(found) if json else _print(found)
     if any(one["bad"] for one in found):
         raise typer.Exit(1)
-
-
-def listed(held: Settings, rows: Sequence[CredentialRow], moment: datetime) -> list[dict[str, Any]]:
-    """Every credential of the configuration and what the tables know of it; what ends first comes first."""
-    by_path = {row.path: row for row in rows}
-    found = [_described(name, path, by_path.get(str(path)), moment) for name, path in _configured(held)]
-    return sorted(found, key=lambda one: (one["expires"] or "", one["path"]))
-
-
-def _configured(held: Settings) -> Iterator[tuple[str, Path]]:
-    own = {one.place: name for name, one in made(held).items()}
-    for path, name in own.items():
-        yield name, path
-    for path in (*proxy_files(held), *token_files(held)):
-        if path not in own:
-            yield path.stem, path
-
-
-def _described(name: str, path: Path, row: CredentialRow | None, moment: datetime) -> dict[str, Any]:
-    """`bad`: it is of no use now."""
-    if row is None:
-        trouble = "not looked at yet (`act sweep renew-credentials`)"
-        return dict.fromkeys(_KEYS) | {"name": name, "path": str(path), "trouble": trouble, "bad": False, "roles": []}
-    known = bool(row.subject)
-    return {
-        "name": name,
-        "path": row.path,
-        "kind": row.kind,
-        "subject": row.subject or None,
-        "roles": row.roles.split(),
-        "expires": at(row.expires) if known else None,
-        "left": _left(row.expires, moment) if known else None,
-        "renewer": row.renewer or None,
-        "renewed": at(row.renewed_at),
-        "trouble": row.trouble,
-        "bad": not known or row.expires <= moment or (row.trouble is not None and not row.renewer),
-    }
-
-
-_KEYS = ("name", "path", "kind", "subject", "roles", "expires", "left", "renewer", "renewed", "trouble", "bad")
-
-
-def _left(expires: datetime, moment: datetime) -> str:
-    """`3 d 21 h`, `5 h 10 min`, `12 min`."""
-    if expires >= NEVER:
-        return "for ever"
-    left = expires - moment
-    if left <= timedelta(0):
-        return "ended"
-    hours, minutes = divmod(int(left.total_seconds()) // 60, 60)
-    days, rest = divmod(hours, 24)
-    return f"{days} d {rest} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _print(found: Sequence[Mapping[str, Any]]) -> None:
@@ -121,6 +70,8 @@ def rotate_key(json: Json = False) -> None:
     """Put a new key for the secrets of jobs before those in its file; older ones still open what they sealed."""
     held = settings()
     keys, path = rotate(held), key_file(held)
+    with suppress(ConfigError), database(held) as db:  # a key may be made before there are tables
+        noted(db, "credentials.rotate-key", str(path), {"keys": keys})
     if json:
         print_json({"file": str(path), "keys": keys})
         return
@@ -191,4 +142,7 @@ async def _renewed(held: Settings, names: Sequence[str]) -> dict[str, str | None
             row = await tower.rt.read(rows_of.row, made(held)[name].place)
             kept = "another process is at it" if counts["busy"] else row.trouble if row else None
             said[name] = None if counts["renewed"] else kept or "not renewed"
+        if said:
+            facts = {name: words or "renewed" for name, words in said.items()}
+            await tower.rt.write(audit.note, actor(), "credentials.renew", ", ".join(said), True, facts, tower.rt.now())
     return said

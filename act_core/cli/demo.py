@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,11 +17,14 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from act_core.cli.out import err, fail, out, print_json
+from act_core.cli.demo_end import parting, stay
+from act_core.cli.ending import ended_in_order
+from act_core.cli.out import err, fail, print_json
 from act_core.db import listing
 from act_core.db.bootstrap import tower_id
 from act_core.db.session import Database
 from act_core.errors import ActError, Transient
+from act_core.processes import await_up
 from act_core.settings import load_settings
 from act_core.simulators.scene import Scene
 from act_core.simulators.scene_condor import left as condor_left
@@ -38,8 +40,8 @@ SHOWN = (
     CeState.DONE,
 )
 FILES = 2  # of each job on storage: an output and the log
-NEXT = "  next: `act demo --keep` leaves tower, grid and UI up; docs/running.md tells how to run a tower of your own"
-UP_S, DOWN_S, LOOK_S, PRINT_EVERY_S = 120.0, 30.0, 0.5, 10.0
+DOWN_S, LOOK_S, PRINT_EVERY_S = 30.0, 0.5, 10.0
+LOOKS = 10  # at a tower that says it is up, until its Prefect answers
 
 
 @dataclass(slots=True)
@@ -101,16 +103,18 @@ def demo(
     Queues with native pilots, which the tower speaks for, and with true ones, which speak to PanDA themselves.
 
     Exit 0 only if every job ran exactly once, PanDA's books say finished, and nothing is left on any CE.
+    Ctrl-C, SIGTERM (exit 143) and SIGHUP (129) end tower and grid in order.
     """
     plan = Plan(panda_auth=panda_auth, condor=read_condor(htcondor) if htcondor else None)
     if htcondor is None:
         err.print("HTCondor is left out: `--htcondor FILE` names one")
     root = _fresh(directory)
-    try:
-        verdict = _play(root, plan, jobs, keep, port, timeout, json)
-    finally:
-        if directory is None:
-            shutil.rmtree(root, ignore_errors=True)
+    with ended_in_order():
+        try:
+            verdict = _play(root, plan, jobs, keep, port, timeout, json)
+        finally:
+            if directory is None:
+                shutil.rmtree(root, ignore_errors=True)
     if json:
         print_json(verdict.as_json())
     if not verdict.good:
@@ -131,19 +135,21 @@ def _play(root: Path, plan: Plan, jobs: int, keep: bool, port: int, timeout: flo
     err.print("starting the grid: storage, PanDA, three ARC CEs, CRIC …")
     with Scene(root, plan) as scene:
         environment = {**os.environ, **scene.environment}
-        err.print("starting the tower: state tables, Prefect's server, schedules, worker …")
         tower = _start_tower(root, environment, port)
         try:
-            address = _await_up(tower, root, environment)
-            err.print(f"the tower is up; Prefect UI: {address}")
+            err.print("starting the tower: state tables, Prefect's server, schedules, worker …")
+            said = _await_up(tower, root, environment)
+            page = said["page"] or {"url": "none", "entrance": "web.enabled is false"}
+            err.print(f"the tower is up; Prefect UI: {said['prefect']}")
+            err.print(f"watch it on the page: {page['url']}   ({page['entrance']})", soft_wrap=True)
             verdict = Verdict(scene.order(jobs), setup_s=time.monotonic() - began)
             _watch(scene, verdict, tower, timeout)
             verdict.stored = scene.stored()
             _report(verdict)
             if keep and not json:
-                _stay(scene, address)
+                stay(scene, said["prefect"], page)
             else:
-                err.print(NEXT)
+                err.print(parting(page["url"]), soft_wrap=True, highlight=False)
         finally:
             _stop_tower(tower, environment)
     return verdict
@@ -154,6 +160,9 @@ def _command(*words: str) -> list[str]:
 
 
 def _start_tower(root: Path, environment: dict[str, str], port: int) -> "subprocess.Popen[bytes]":
+    """It goes down by itself if this process is killed by force."""
+    from flows.children import die_with_parent
+
     with (root / "tower.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - our own command
             _command("up", "--port", str(port)),
@@ -162,14 +171,22 @@ def _start_tower(root: Path, environment: dict[str, str], port: int) -> "subproc
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=die_with_parent,
         )
 
 
 def _status(environment: dict[str, str]) -> dict[str, Any]:
     import json
 
+    from flows.children import die_with_parent
+
     done = subprocess.run(  # noqa: S603 - our own command
-        _command("status", "--json"), env=environment, capture_output=True, timeout=60, check=False
+        _command("status", "--json"),
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        preexec_fn=die_with_parent,  # who is ended while it starts does not know it yet
     )
     try:
         read: dict[str, Any] = json.loads(done.stdout)
@@ -178,28 +195,28 @@ def _status(environment: dict[str, str]) -> dict[str, Any]:
     return read
 
 
-def _await_up(tower: "subprocess.Popen[bytes]", root: Path, environment: dict[str, str]) -> str:
-    end = time.monotonic() + UP_S
-    while time.monotonic() < end:
-        if tower.poll() is not None:
-            break
-        said = _status(environment)
-        if said.get("up"):
-            return str(said.get("prefect", ""))
-        time.sleep(0.5)
+def _await_up(tower: "subprocess.Popen[bytes]", root: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """What `act status` then says. Raises ActError."""
+    state_dir = load_settings(env=environment).settings.state_dir
+    if await_up(state_dir, lambda: tower.poll() is None):
+        for _ in range(LOOKS):
+            said = _status(environment)
+            if said.get("up"):
+                return said
     words = (root / "tower.log").read_text(errors="replace")[-1500:]
-    raise ActError(f"the tower did not come up within {UP_S:.0f} s:\n{words}")
+    raise ActError(f"the tower did not come up:\n{words}")
 
 
 def _stop_tower(tower: "subprocess.Popen[bytes]", environment: dict[str, str]) -> None:
-    """Down as a person would take it down; then by force, so that nothing stays."""
-    subprocess.run(  # noqa: S603 - our own command
-        _command("down"), env=environment, capture_output=True, timeout=DOWN_S * 2, check=False
-    )
+    """In order, however far it has come up; then by force, so that nothing stays."""
+    tower.terminate()
     try:
         tower.wait(DOWN_S)
     except subprocess.TimeoutExpired:
-        tower.send_signal(signal.SIGKILL)
+        subprocess.run(  # noqa: S603 - our own command
+            _command("down"), env=environment, capture_output=True, timeout=DOWN_S * 2, check=False
+        )
+        tower.kill()
         tower.wait()
 
 
@@ -273,20 +290,3 @@ def _report(verdict: Verdict) -> None:
     for word, n in verdict.books.items():
         if word != "finished" and n:
             err.print(f"  PanDA says {word}: {n}")
-
-
-def _stay(scene: Scene, address: str) -> None:
-    """Until Ctrl-C."""
-    from flows.environment import password_file
-
-    held = load_settings(env=dict(os.environ) | scene.environment).settings
-    out.print(f"\nPrefect UI      {address}   (it asks for what stands in {password_file(held)})", soft_wrap=True)
-    words = " ".join(f"{name}={value}" for name, value in scene.environment.items())
-    out.print(f"commands        env {words} {Path(sys.executable).with_name('act')} status", soft_wrap=True)
-    for name, server in scene.servers.items():
-        out.print(f"{name:15} {server.url}   control {server.control}")
-    out.print("Ctrl-C ends all of it.")
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        err.print("ending …")

@@ -7,10 +7,10 @@ import typer
 
 from act_core.cli.context import database, now, settings
 from act_core.cli.out import out, print_json, table
-from act_core.cli.stories import at, brief
 from act_core.db import rules as counters
 from act_core.db.policy_models import RuleHit
 from act_core.engine.rules import ErrorRule, rulebook
+from act_core.monitor.times import at, brief
 
 
 def described(book: Sequence[ErrorRule], hits: Sequence[RuleHit], names: Mapping[int, str]) -> list[dict[str, Any]]:

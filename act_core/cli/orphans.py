@@ -6,10 +6,10 @@ import typer
 
 from act_core.cli.context import check_known, database, settings
 from act_core.cli.out import out, print_json, table
-from act_core.cli.stories import at
 from act_core.db import ces as ce_rows
 from act_core.db import orphans as remembered
 from act_core.db.policy_models import Orphan
+from act_core.monitor.times import at
 
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 

@@ -1,6 +1,7 @@
 """How commands speak: results on stdout, the rest on stderr. Foreign text cannot steer the terminal."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from act_core.monitor.times import at
+from act_core.words import redact
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 PIPE_WIDTH = 10_000  # a line of a table that goes into a pipe is not broken
 
 
@@ -32,21 +35,29 @@ def _text(value: Any) -> str | None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
-    """A table of plain words; columns as wide as they need, folded where the terminal ends."""
+    """A table of plain words; columns as wide as they need, folded where the terminal ends; numbers to the right."""
     made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
-    console = out if out.is_terminal else Console(width=PIPE_WIDTH, highlight=False)
-    console.print(made, soft_wrap=False)
+    lines = [[plain(cell) for cell in row] for row in rows]
+    for n, column in enumerate(columns):
+        cells = [line[n] for line in lines if line[n]]
+        numbers = bool(cells) and all(NUMBER.fullmatch(cell) for cell in cells)
+        made.add_column(column, overflow="fold", justify="right" if numbers else "left")
+    for line in lines:
+        made.add_row(*(Text(cell, overflow="fold") for cell in line))
+    if out.is_terminal:
+        out.print(made, soft_wrap=False)
+        return
+    wide = Console(width=PIPE_WIDTH, highlight=False)
+    with wide.capture() as said:
+        wide.print(made, soft_wrap=False)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in said.get().splitlines()))
 
 
 def warn(words: str) -> None:
-    err.print(f"warning: {plain(words)}", style="yellow", markup=False)
+    err.print(f"warning: {plain(redact(words))}", style="yellow", markup=False)
 
 
 def fail(words: str, code: int) -> NoReturn:
     """End with a sentence on stderr."""
-    err.print(plain(words), style="red", markup=False)
+    err.print(plain(redact(words)), style="red", markup=False)
     sys.exit(code)

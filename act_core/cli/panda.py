@@ -1,10 +1,13 @@
-"""What `act status` tells of PanDA: jobs that were acquired and lost, and jobs of which an attempt may be forgotten."""
+"""What `act status` tells of PanDA: queues, jobs that were lost when they were acquired, and jobs in doubt."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from act_core.atlas import asks, forgotten
+from act_core.atlas import asks
+from act_core.atlas.books import NAME
 from act_core.atlas.instance import server_key
+from act_core.atlas.queues import in_doubt, served
+from act_core.atlas.serving import sentence
 from act_core.cli.context import now
 from act_core.db.session import Database
 from act_core.settings import Settings
@@ -29,7 +32,7 @@ def unsettled(db: Database, held: Settings) -> dict[str, Any]:
         for settings in held.everybody()
         for one in db.read(asks.lost_now, server_key(settings), now())
     ]
-    return {"lost": lost, "forgotten": db.read(forgotten.in_doubt)}
+    return {"lost": lost, "forgotten": db.read(in_doubt)}
 
 
 def told(panda: Mapping[str, Any]) -> Iterator[str]:
@@ -41,3 +44,20 @@ def told(panda: Mapping[str, Any]) -> Iterator[str]:
         yield f"{one['queue']}: {n} jobs{which} acquired and lost; PanDA gives them up by {one['until']:%H:%M} UTC"
     for queue, n in panda["forgotten"].items():
         yield f"{queue}: {n} jobs may be on a CE already, and no attempt stands for them (docs/safety.md)"
+
+
+def summary(db: Database, held: Settings) -> dict[str, Any] | None:
+    """How many queues are served, in words; None: the tower does not serve PanDA."""
+    if NAME not in held.app.modules.app:
+        return None
+    told = [_counted(db, one) for one in held.everybody()]
+    total, n = (sum(one[key] for one in told) for key in ("total", "served"))
+    return {"total": total, "served": n, "says": "; ".join(one["says"] for one in told)}
+
+
+def _counted(db: Database, held: Settings) -> dict[str, Any]:
+    found = db.read(served, server_key(held))
+    words = sentence(found, held.app.cric.pilotmanager)
+    says = words or f"{found.served} of {found.total} PanDA queues are served (`act queues list`)"
+    whose = f"{held.instance}: " if held.instance else ""
+    return {"total": found.total, "served": found.served, "says": whose + says}

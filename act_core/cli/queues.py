@@ -7,46 +7,41 @@ from typing import Annotated, Any
 import typer
 
 from act_core.atlas import queue_list, refresh
-from act_core.atlas.books import NAME
 from act_core.atlas.cric import Parsed, parse_queues
 from act_core.atlas.cric_feed import last_good_copy, queues_of
 from act_core.atlas.instance import server_key
-from act_core.atlas.queues import served
-from act_core.atlas.serving import sentence
+from act_core.cli import queue_modes
 from act_core.cli.context import database, now, settings
+from act_core.cli.mode_commands import described
 from act_core.cli.out import fail, out, plain, print_json, table
-from act_core.cli.stories import at, brief
+from act_core.cli.panda import summary
+from act_core.db import operator_modes
+from act_core.db.modes import Mode
+from act_core.db.operator_modes import Words
 from act_core.db.session import Database
 from act_core.errors import BadInput
+from act_core.monitor.times import at, brief
 from act_core.settings import Settings
 
-app = typer.Typer(help="List and show PanDA queues.", no_args_is_help=True)
+app = typer.Typer(help="PanDA queues: list and show them, stop one, let one go on.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
-COLUMNS = ("queue", "status", "type", "jobs", "waiting", "room", "asks", "CEs", "not served because")
+COLUMNS = ("queue", "status", "mode", "type", "jobs", "waiting", "room", "asks", "CEs", "not served because")
 NOT_SHOWN = 60  # characters of a reason in a table
-
-
-def summary(db: Database, held: Settings) -> dict[str, Any] | None:
-    """How many queues are served, in words; None: the tower does not serve PanDA."""
-    if NAME not in held.app.modules.app:
-        return None
-    told = [_counted(db, one) for one in held.everybody()]
-    total, n = (sum(one[key] for one in told) for key in ("total", "served"))
-    return {"total": total, "served": n, "says": "; ".join(one["says"] for one in told)}
-
-
-def _counted(db: Database, held: Settings) -> dict[str, Any]:
-    found = db.read(served, server_key(held))
-    words = sentence(found, held.app.cric.pilotmanager)
-    says = words or f"{found.served} of {found.total} PanDA queues are served (`act queues list`)"
-    whose = f"{held.instance}: " if held.instance else ""
-    return {"total": found.total, "served": found.served, "says": whose + says}
 
 
 def _listed(db: Database, held: Settings, names: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Those of an instance, with the server that they belong to."""
-    server = server_key(held)
-    return [{"server": server} | row for row in db.read(queue_list.listed, server, held.app.panda, names)]
+    server, words = server_key(held), db.read(operator_modes.standing, now())
+    rows = db.read(queue_list.listed, server, held.app.panda, names)
+    return [{"server": server} | row | _operated(row, words, server) for row in rows]
+
+
+def _operated(row: dict[str, Any], words: Words, server: str) -> dict[str, Any]:
+    """What an operator wants of it, beside what CRIC says."""
+    word = words.queues.get((server, row["name"]))
+    said = described(row["name"], word)
+    asks = {"asks": 0} if word or words.tower else {}
+    return {f"operator_{key}": said[key] for key in ("mode", "owner", "reason", "until", "since")} | asks
 
 
 @app.command("list")
@@ -59,7 +54,7 @@ def list_(
     with database(held) as db:
         rows = [row for one in held.everybody() for row in _listed(db, one)]
         told = summary(db, held)
-    shown = [row for row in rows if every or row["served"] or row["handed"]]
+    shown = [row for row in rows if every or row["served"] or row["handed"] or row["operator_mode"] != Mode.ON]
     if json:
         print_json(shown)
         return
@@ -73,7 +68,8 @@ def list_(
 def _line(row: dict[str, Any], server: Sequence[str]) -> list[str]:
     numbers = [str(row[key]) for key in ("present", "waiting", "room", "asks")]
     why = row["why"][:NOT_SHOWN] or (f"trouble: {row['trouble'][:NOT_SHOWN]}" if row["trouble"] else "")
-    return [row["name"], *(row[key] for key in server), row["status"], row["type"], *numbers, str(len(row["ces"])), why]
+    known = (row["status"], row["operator_mode"], row["type"])
+    return [row["name"], *(row[key] for key in server), *known, *numbers, str(len(row["ces"])), why]
 
 
 @app.command()
@@ -132,3 +128,6 @@ def _checked(held: Settings) -> Parsed:
     if kept is None:
         fail(f"{place}: CRIC has not been read yet (`act sweep refresh-queues`)", 1)
     return parse_queues(kept.content, refresh.named(held), held.app.panda.sites, held.arc.sites)
+
+
+queue_modes.add_to(app)

@@ -8,12 +8,12 @@ from ssl import SSLContext
 from typing import Annotated
 
 import typer
-import yaml
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter
 
 from act_core.cli.out import err, plain
 from act_core.credentials.tokens import read_token
 from act_core.errors import BadInput
+from act_core.foreign import read_yaml
 from act_core.simulators import pilot_run
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
@@ -97,8 +97,8 @@ def cric(
 ) -> None:
     """CRIC: the pandaqueue feed of the queues that a file describes."""
     try:
-        described = TypeAdapter(tuple[QueueDescription, ...]).validate_python(yaml.safe_load(queues.read_text()))
-    except (OSError, yaml.YAMLError, ValidationError) as err:
+        described = TypeAdapter(tuple[QueueDescription, ...]).validate_python(read_yaml(queues.read_text("utf-8")))
+    except (OSError, ValueError) as err:
         raise BadInput(f"{queues}: {err}") from err
     tls = _tls(pki)
     options = CricOptions(queues=described, tls=tls, port=port, control_port=control_port)

@@ -1,51 +1,23 @@
-"""A job in words: what lists and `show` tell of it."""
+"""A job in words: what `act jobs show` tells of it."""
 
 from typing import Any
 
 from act_core.atlas.books import app_of
 from act_core.atlas.joblog import links
+from act_core.cli.job_words import meant, summary
 from act_core.db import listing
 from act_core.db.listing import Filter
 from act_core.db.models import AttemptColumns, CeJobEvent
 from act_core.db.session import Database
-from act_core.engine.fetch import result_dir
+from act_core.engine.results import result_dir
 from act_core.errors import BadInput
 from act_core.jobspec import JobSpec
-from act_core.logs import HIDDEN
-from act_core.monitor.explain_read import panda_names, read_unbound
-from act_core.monitor.times import at as at
-from act_core.monitor.times import brief as brief
+from act_core.monitor.explain_read import read_unbound
+from act_core.monitor.times import at
+from act_core.monitor.views.descriptions import masked
 from act_core.settings import Settings
-from act_core.states import PUBLISHED, CeState, Request
-
-
-def wish_of(row: AttemptColumns) -> str | None:
-    return PUBLISHED[Request(row.request)] if row.request else None
-
-
-def summary(row: AttemptColumns) -> dict[str, Any]:
-    """A line of a list."""
-    return {
-        "id": row.app_job_id,
-        "app": row.app,
-        "attempt": row.attempt,
-        "ce": row.ce,
-        "state": row.state,
-        "wish": wish_of(row),
-        "since": at(row.state_since),
-        "error": row.error,
-        "key": row.submission_key,
-        "remote_id": row.remote_id,
-    }
-
-
-def meant(db: Database, settings: Settings, one: str) -> str:
-    """The id of a PanDA job by its PandaID alone: that of the newest attemptNr. All else stays. Raises BadInput."""
-    names = {name: server for server, name in db.read(panda_names, settings, one)}
-    if len(names) > 1:
-        several = " or ".join(f"{name} of {server}" for name, server in names.items())
-        raise BadInput(f"PanDA job {one} is of several servers: {several}?")
-    return next(iter(names), one)
+from act_core.states import CeState
+from act_core.words import redacted
 
 
 def story(db: Database, settings: Settings, one: str, app: str | None = None) -> dict[str, Any]:
@@ -83,9 +55,8 @@ def _logs(db: Database, settings: Settings, app: str, job: str) -> list[dict[str
 
 
 def _shown(spec: JobSpec) -> dict[str, Any]:
-    """A description for people and programs; the texts of its sealed inputs are nobody's business."""
-    hidden = spec.opened(dict.fromkeys(spec.sealed, HIDDEN))
-    return hidden.model_dump(mode="json", exclude_defaults=True)
+    """A description for people and programs; its secrets are nobody's business."""
+    return redacted(masked(spec).model_dump(mode="json", exclude_defaults=True))
 
 
 def _attempt(settings: Settings, row: AttemptColumns, events: list[CeJobEvent]) -> dict[str, Any]:

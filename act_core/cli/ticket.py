@@ -7,8 +7,8 @@ import typer
 from act_core.ce.registry import kinds
 from act_core.cli.context import database, now, settings
 from act_core.cli.explain import Subject, unknown
+from act_core.cli.job_words import meant
 from act_core.cli.out import out, plain, print_json, warn
-from act_core.cli.stories import meant
 from act_core.db import ces as ce_rows
 from act_core.monitor.ticket import ticket as written
 from act_core.monitor.ticket_read import read_ticket

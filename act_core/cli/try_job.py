@@ -1,6 +1,5 @@
 """`act jobs try`: the payload of a PanDA job in this terminal, before or after it fails somewhere else."""
 
-import asyncio
 import json as js
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from act_core.atlas.translate import TranslateSettings
 from act_core.atlas.tryout import Kept, Made, Tried
 from act_core.atlas.wire import PandaJob
 from act_core.cli.context import database, now, settings, text_of
+from act_core.cli.ending import ended_in_order, run_in_order
 from act_core.cli.out import err, out, plain, print_json, table
 from act_core.credentials.vault import Vault, key_file
 from act_core.db.session import Database
@@ -49,7 +49,7 @@ def try_(
     Nobody is told: PanDA hears nothing, outputs are not sent, no table is changed. True pilots run with reports off.
     What it says is shown as it comes; at the end the outputs, and what PanDA would be told.
 
-    Exit 0: PanDA would be told `finished`; 1: `failed`; 2: it cannot be tried. Ctrl-C ends the payload.
+    Exit 0: PanDA would be told `finished`; 1: `failed`; 2: it cannot be tried. Ctrl-C or SIGTERM ends the payload.
     """
     held = settings()
     with database(held) as db:
@@ -123,12 +123,13 @@ def _tried(
     def show(text: str) -> None:
         console.print(plain(text), markup=False, end="")
 
-    try:
-        seen, facts, session = asyncio.run(tryout.run(held, spec, place, now, show))
-        return tryout.judged(held, job, queue, seen, facts, session, now()), directory
-    finally:
-        if directory is None:
-            shutil.rmtree(place, ignore_errors=True)
+    with ended_in_order():
+        try:
+            seen, facts, session = run_in_order(tryout.run(held, spec, place, now, show))
+            return tryout.judged(held, job, queue, seen, facts, session, now()), directory
+        finally:
+            if directory is None:
+                shutil.rmtree(place, ignore_errors=True)
 
 
 def _fresh(directory: Path | None) -> Path:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from act_core.credentials.tls import client_context
 from act_core.credentials.tokens import bearer, read_token
 from act_core.credentials.values import Bearer
 from act_core.errors import ActError, ConfigError, CredentialError, Transient
+from act_core.foreign import read_json
 from act_core.settings.policy import Token
 from act_core.words import clean
 
@@ -53,7 +53,7 @@ async def renew(token: Token, place: Path, now: datetime) -> Bearer:
             headers = _basic(token.clientid, secret) if basic else {}
             form |= {} if basic else {"client_id": token.clientid, "client_secret": secret}
             answer = await _asked(session, "POST", endpoint, urlencode(form).encode(), headers)
-    except (aiohttp.ClientError, OSError, TimeoutError) as err:
+    except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as err:  # the last: a name that is none
         raise _verdict(issuer, err) from err
     try:
         return await asyncio.to_thread(_placed, issuer, answer, token, place, now)
@@ -99,8 +99,8 @@ async def _asked(
     if answer.status == 429 or answer.status >= 500:
         raise Transient(f"{url} answers {answer.status}")
     try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
+        told = read_json(bytes(body))
+    except ValueError:
         told = None
     if not isinstance(told, dict):
         raise CredentialError(f"{url} answers {answer.status}, and no JSON object")
@@ -124,7 +124,7 @@ def _placed(issuer: str, answer: _Answer, token: Token, place: Path, now: dateti
         raise CredentialError(f"{issuer} gives no token: {_words(answer)}")
     made = bearer(place, text)
     if why := unfit_token(made, token, now):
-        raise CredentialError(f"the token of {issuer} is not used: {why}")
+        raise CredentialError(f"the token of {issuer} is not used: {why[:SAID]}")
     private_directory(place.parent)
     write_private(place, text.encode("ascii"))
     return made
@@ -146,5 +146,7 @@ def _verdict(issuer: str, err: Exception) -> ActError:
         return CredentialError(
             f"{issuer}: its certificate is not accepted: {why} (tokens.….cacert names its authorities)"
         )
+    if isinstance(err, aiohttp.InvalidURL | UnicodeError):
+        return CredentialError(f"{issuer} tells an address that is none: {_short(err)}")
     said = "no answer in time" if isinstance(err, TimeoutError) else f"{type(err).__name__}: {err}"[:SAID]
     return Transient(f"{issuer}: {said}")

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from act_core.credentials.certificates import UNREADABLE, read_pem
 from act_core.credentials.tls import require_private
 from act_core.credentials.values import Credential
 from act_core.credentials.voms import attributes
@@ -24,11 +24,7 @@ DELEGATED = timedelta(days=4)  # what a CE is given never lives longer
 SIGNED_AGAIN = timedelta(hours=12)
 _PROXY_EXTENSIONS = (PROXY_CERT_INFO, x509.ObjectIdentifier("1.3.6.1.4.1.3536.1.222"))  # the latter: of the draft
 _LEGACY = ("proxy", "limited proxy")  # the last CN of proxies older than extensions
-_UNREADABLE = (
-    ValueError, TypeError, UnsupportedAlgorithm,
-    x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
-)  # fmt: skip
-_KEY = re.compile(rb"-----BEGIN ((?:RSA )?PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+_KEY = re.compile(rb"-----BEGIN ((?:RSA )?PRIVATE KEY)-----[^-]*-----END \1-----")  # encrypted ones have a `-` within
 _PEM = serialization.Encoding.PEM
 _NAMES = {
     NameOID.COUNTRY_NAME: "C",
@@ -82,14 +78,13 @@ def read_proxy(path: Path) -> Credential:
 def _read(path: Path) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
     try:
         pem = path.read_bytes()
-        chain = x509.load_pem_x509_certificates(pem)
+        chain = read_pem(pem)
         written = _KEY.search(pem)
         if written is None:
             raise CredentialError(f"{path} is no proxy: it holds no private key that can be read without a password")
         key = serialization.load_pem_private_key(written.group(), password=None)
         certified = chain[0].public_key()
-        _ = [(one.extensions, one.subject, one.not_valid_after_utc) for one in chain]  # here, where trouble has a name
-    except (OSError, *_UNREADABLE) as err:
+    except (OSError, *UNREADABLE) as err:
         raise CredentialError(f"{path} is no proxy (certificate, key and chain in PEM): {err}") from err
     if not isinstance(key, rsa.RSAPrivateKey):
         raise CredentialError(f"{path}: only RSA keys are taken by ARC CEs")
@@ -127,7 +122,7 @@ def public_key(csr: bytes) -> rsa.RSAPublicKey:
         body = csr.decode("ascii")
         request = x509.load_der_x509_csr(_legal_version(_der(body)))
         key = request.public_key()
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise ProtocolError(f"the CE's delegation request cannot be read: {err}") from err
     if not isinstance(key, rsa.RSAPublicKey):
         raise ProtocolError("the CE's delegation request has no RSA key")
@@ -159,12 +154,15 @@ def sign_delegation(csr: bytes, proxy: Path, now: datetime, lifetime: timedelta 
         raise _expired(proxy, last)
     end = min(now + lifetime, last)
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
-    made = (
-        x509.CertificateBuilder(signer.subject, subject, public_key(csr), serial)
-        .not_valid_before(max(now - SKEW, signer.not_valid_before_utc))
-        .not_valid_after(end)
-        .add_extension(x509.UnrecognizedExtension(PROXY_CERT_INFO, INHERIT_ALL), critical=True)
-        .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
-    )
+    try:
+        made = (
+            x509.CertificateBuilder(signer.subject, subject, public_key(csr), serial)
+            .not_valid_before(max(now - SKEW, signer.not_valid_before_utc))
+            .not_valid_after(end)
+            .add_extension(x509.UnrecognizedExtension(PROXY_CERT_INFO, INHERIT_ALL), critical=True)
+            .add_extension(usage, critical=True)
+            .sign(key, hashes.SHA256())
+        )
+    except UNREADABLE as err:  # it begins after the delegation would end, its key is too short to sign, …
+        raise CredentialError(f"nothing can be signed with the proxy {proxy}: {err}") from err
     return b"".join(one.public_bytes(_PEM) for one in (made, *chain))

@@ -1,7 +1,6 @@
 """Bearer tokens: read from private files, and what a JWT says of itself."""
 
 import base64
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from act_core.credentials.tls import require_private
 from act_core.credentials.values import NEVER, Bearer
 from act_core.errors import CredentialError
+from act_core.foreign import read_json
 
 LARGEST = 64 * 1024  # bytes
 
@@ -63,23 +63,28 @@ def _claims(file: Path, text: str) -> Mapping[str, Any]:
         if not _possible(text):
             raise ValueError("no characters of a token")  # noqa: TRY301 - a verdict on foreign text
         _header, body, _signature = text.split(".")
-        claims = json.loads(base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True))
+        claims = read_json(base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True))
         if not isinstance(claims, dict):
             raise ValueError("its claims are no object")  # noqa: TRY004, TRY301 - a verdict on foreign text
-    except (ValueError, RecursionError) as err:
+    except ValueError as err:
         raise CredentialError(f"{file} holds no JSON web token") from err
     return claims
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
-    """A claim of text; control characters of strangers are left out."""
+    """A claim of text."""
     value = claims.get(name)
-    return "".join(one for one in value if one.isprintable()) if isinstance(value, str) else ""
+    return _printable(value) if isinstance(value, str) else ""
+
+
+def _printable(text: str) -> str:
+    """Control characters of strangers are left out, and halves of characters."""
+    return "".join(one for one in text if one.isprintable())
 
 
 def _several(value: object) -> tuple[str, ...]:
     every = value if isinstance(value, list) else [value]
-    return tuple(one for one in every if isinstance(one, str))
+    return tuple(_printable(one) for one in every if isinstance(one, str))
 
 
 def _end(file: Path, value: object) -> datetime:

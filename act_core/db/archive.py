@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
+from act_core.db.bulk import insert_rows
 from act_core.db.models import CeJob, CeJobArchive, DailyCount
 from act_core.states import FINAL
 
@@ -30,7 +31,7 @@ def archive_attempts(session: Session, before: datetime) -> int:
         return 0
     names = [column.name for column in CeJobArchive.__table__.columns]
     ids = [row.id for row in rows]
-    session.execute(insert(CeJobArchive), [{name: getattr(row, name) for name in names} for row in rows])
+    insert_rows(session, CeJobArchive, [{name: getattr(row, name) for name in names} for row in rows])
     _count_days(session, rows)
     for row in rows:
         session.expunge(row)

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from act_core.db.attempts import new_key
-from act_core.db.bulk import chunks, portions
+from act_core.db.bulk import chunks, insert_rows, portions
 from act_core.db.models import CeJob, Description, Placement, PlacementCe
+from act_core.db.servers import inserted_ids
 from act_core.errors import BadInput
 from act_core.ids import TowerId
 from act_core.jobspec import JobSpec
@@ -92,16 +93,15 @@ def add_jobs(session: Session, tower: TowerId, jobs: Sequence[NewJob], now: date
         }
         for job, description_id in zip(jobs, ids, strict=True)
     ]
-    session.execute(insert(CeJob), rows)
+    insert_rows(session, CeJob, rows)
     return {str(row["app_job_id"]): str(row["submission_key"]) for row in rows}
 
 
 def _describe(session: Session, jobs: Sequence[NewJob], now: datetime) -> list[int]:
     """The ids of the jobs' descriptions, in the jobs' order."""
-    made = insert(Description).returning(Description.id, sort_by_parameter_order=True)
     rows = ((job.app_job_id, _description(job, now)) for job in jobs)
     batches = portions(session, rows, lambda name: f"the description of job {name}")
-    return [one for batch in batches for one in session.scalars(made, [row for _, row in batch])]
+    return [one for batch in batches for one in inserted_ids(session, Description, [row for _, row in batch])]
 
 
 def _description(job: NewJob, now: datetime) -> dict[str, Any]:

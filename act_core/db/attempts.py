@@ -3,7 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -124,9 +124,29 @@ def new_key(tower: TowerId) -> SubmissionKey:
     return SubmissionKey(f"act-{tower}-{''.join(characters)}")
 
 
+def made_at(key: SubmissionKey) -> datetime | None:
+    """When a key was made, by its own word; None: it does not say."""
+    number = 0
+    for letter in key[-26:]:
+        if letter not in _ALPHABET:
+            return None
+        number = number << 5 | _ALPHABET.index(letter)
+    try:
+        return datetime.fromtimestamp((number >> 80) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def new_tower_id() -> TowerId:
     """Eight characters: enough that two towers on one CE never share one."""
     return TowerId("".join(secrets.choice(_ALPHABET) for _ in range(8)))
+
+
+def checked_tower_id(text: str) -> TowerId:
+    """Raises ValueError for what is no tower's id."""
+    if not text or len(text) > 16 or not set(text) <= set(f"{_ALPHABET}ilou"):
+        raise ValueError(f"{text[:40]!r} is no id of a tower")
+    return TowerId(text)
 
 
 def tower_of(key: str) -> TowerId:

@@ -52,14 +52,15 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Which jobs may pass by their wall time. None: all.
+    """Which jobs may pass, mostly by their wall time. None: all.
 
     `fits`: the longest that ends in time; who does not say its own does not. `copies`: the longest that a proxy copied
-    to a worker node outlives; only jobs with such a copy are asked.
+    to a worker node outlives; only jobs with such a copy are asked. `again`: only jobs that were tried before.
     """
 
     fits: timedelta | None = None
     copies: timedelta | None = None
+    again: bool = False
 
     def passed(self, job: Any) -> ColumnElement[bool]:
         return and_(true(), *self._conditions(job))
@@ -74,6 +75,8 @@ class Gate:
         if self.copies is not None:
             lasts = func.coalesce(job.walltime_s, 0) <= int(self.copies.total_seconds())
             yield or_(job.proxy_copy == false(), lasts)
+        if self.again:
+            yield job.attempt > 1
 
 
 OPEN = Gate()
@@ -87,8 +90,10 @@ def waiting(
     spread: timedelta,
     which: Which = OPEN.passed,
     only: Collection[str] | None = None,
+    without: Collection[str] = (),
 ) -> list[Waiting]:
-    """Jobs that may go to this CE: of each share (of `only` these) at most `limit`, by priority, then by age.
+    """Jobs that may go to this CE: of each share (of `only` these, never of `without`) at most `limit`, by priority,
+    then by age.
 
     Of a job with several candidates each CE takes its own part first, and the others' after `spread`: so candidates
     share the work, and do not race for it. The first of each share are one short statement, however many shares wait;
@@ -96,7 +101,8 @@ def waiting(
     """
     if limit == 1:
         asked = [None] if only is None else chunks(only)
-        ids = [one for some in asked for one in session.scalars(_heads(session, ce, now, spread, which, some)) if one]
+        heads = (_heads(session, ce, now, spread, which, some, without) for some in asked)
+        ids = [one for question in heads for one in session.scalars(question) if one]
         questions = (select(*_WAITING).where(CeJob.id.in_(some)) for some in chunks(ids))
         rows = [row for question in questions for row in session.execute(question)]
     else:
@@ -104,7 +110,7 @@ def waiting(
         lines = [
             _line(CeJob, place, share, *parts[place], now, spread, which)
             for place, share in _lines(session, ce)
-            if only is None or share in only
+            if share not in without and (only is None or share in only)
         ]
         rows = [row for some in chunks(lines, _TOGETHER) for row in _first(session, some, limit)]
     rows.sort(key=lambda row: (-row.priority, row.id))
@@ -148,7 +154,13 @@ def _line(
 
 
 def _heads(
-    session: Session, ce: str, now: datetime, spread: timedelta, which: Which, only: Collection[str] | None = None
+    session: Session,
+    ce: str,
+    now: datetime,
+    spread: timedelta,
+    which: Which,
+    only: Collection[str] | None,
+    without: Collection[str],
 ) -> Select[tuple[int | None]]:
     """The id of the first job of each line: its highest priority, then the oldest that has it, as in `_first`."""
     lines, parts = _all_lines(session, ce).subquery("waits"), _parts(ce).subquery("parts")
@@ -158,6 +170,7 @@ def _heads(
     first = select(CeJob.id).where(_line(CeJob, *line), CeJob.priority == top_priority).order_by(CeJob.id).limit(1)
     found = select(first.correlate(lines, parts).scalar_subquery())
     found = found.select_from(lines.join(parts, lines.c.placement_id == parts.c.placement_id))
+    found = found.where(lines.c.share.not_in(without)) if without else found
     return found if only is None else found.where(lines.c.share.in_(only))
 
 

@@ -1,12 +1,13 @@
 """Different values in each of many rows, in one statement (costs: a hundredth of a statement a row)."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, column, select, text, update, values
+from sqlalchemy import ColumnElement, text
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from act_core.db.forms import insert_form, made_update_form, update_form
 from act_core.errors import BadInput
 
 CHUNK = 500  # rows of one statement: below SQLite's 32,766 bound values at any width
@@ -46,13 +47,13 @@ def portions(
 
 def weight(row: Iterable[Any]) -> int:
     """About how many bytes these values make in a statement; quoting at most doubles it."""
-    return sum(_bytes(value) for value in row)
+    return sum([_bytes(value) if isinstance(value, (str, bytes)) else 8 for value in row])
 
 
-def _bytes(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
-    return len(value) if isinstance(value, bytes) else 8
+def _bytes(value: str | bytes) -> int:
+    if isinstance(value, bytes) or value.isascii():
+        return len(value)
+    return len(value.encode(errors="surrogatepass"))
 
 
 def _refuse_giant(session: Session, name: str, row: Values) -> None:
@@ -62,7 +63,7 @@ def _refuse_giant(session: Session, name: str, row: Values) -> None:
         most = min(most, session.execute(text("SELECT @@max_allowed_packet")).scalar_one() - _BESIDE)
         size += sum(value.count(one) for value in row.values() if isinstance(value, str) for one in _QUOTED)
     if size > most:
-        heaviest = max(row, key=lambda column: _bytes(row[column]))
+        heaviest = max(row, key=lambda column: weight([row[column]]))
         raise BadInput(f"{name}: {size} bytes, most of them in {heaviest}; the database takes {most}")
 
 
@@ -75,47 +76,47 @@ def update_rows(
     the columns are of no interest to those who guard by it (`versioned`).
     Raises BadInput for a row that is too large for any statement.
     """
-    _write(session, model, "id", changes, {"version": model.__table__.c.version + 1} if versioned else {})
+    session.flush()
+    connection = session.connection()
+    for names, batch in _batches(session, model, changes):
+        form = update_form(connection.dialect, model, ("id", *names), versioned)
+        form.send(connection, [(row, *(one[name] for name in names)) for row, one in batch])
+
+
+def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Values]) -> None:
+    """Insert rows that all have the same columns; what they leave out has its default.
+
+    Raises BadInput for a row that is too large for any statement.
+    """
+    if not rows:
+        return
+    session.flush()
+    connection = session.connection()
+    form = insert_form(connection.dialect, model, tuple(rows[0]))
+    numbered = zip(count(1), rows, strict=False)
+    for batch in portions(session, numbered, lambda n: f"new row {n} of {model.__tablename__}"):
+        for chunk in chunks(batch):
+            form.send(connection, [form.row_of(row) for _, row in chunk])
 
 
 def update_named(
     session: Session, model: type[DeclarativeBase], changes: Mapping[str, Values], *among: ColumnElement[bool]
 ) -> None:
     """The same for rows that are keyed by `name` among some, and count no versions."""
-    _write(session, model, "name", changes, {}, among)
+    session.flush()
+    connection = session.connection()
+    for names, batch in _batches(session, model, changes):
+        form = made_update_form(connection.dialect, model, ("name", *names), False, among)
+        form.send(connection, [(row, *(one[name] for name in names)) for row, one in batch])
 
 
-def _write(
-    session: Session,
-    model: type[DeclarativeBase],
-    key: str,
-    changes: Mapping[K, Values],
-    also: Mapping[str, Any],
-    among: Iterable[ColumnElement[bool]] = (),
-) -> None:
+def _batches(
+    session: Session, model: type[DeclarativeBase], changes: Mapping[K, Values]
+) -> Iterator[tuple[tuple[str, ...], list[tuple[K, Values]]]]:
+    """Rows of the same columns that fit into one statement, with the columns' names."""
     groups: dict[tuple[str, ...], dict[K, Values]] = {}
     for row, written in changes.items():
         groups.setdefault(tuple(sorted(written)), {})[row] = written
     for names, rows in groups.items():
         for batch in portions(session, rows.items(), lambda row: f"{model.__tablename__} row {row}"):
-            _update(session, model, (key, *names), [(row, *(one[n] for n in names)) for row, one in batch], also, among)
-
-
-def _update(
-    session: Session,
-    model: type[DeclarativeBase],
-    names: tuple[str, ...],
-    rows: list[tuple[Any, ...]],
-    also: Mapping[str, Any],
-    among: Iterable[ColumnElement[bool]],
-) -> None:
-    """`names`: of the columns that each row has, the key first."""
-    table = model.__table__
-    columns: list[ColumnElement[Any]] = [column(name, table.c[name].type) for name in names]
-    source = select(values(*cast(Any, columns), name="v").data(rows).cte("v", nesting=True)).subquery("s")
-    session.execute(
-        update(model)
-        .where(table.c[names[0]] == source.c[names[0]], *among)
-        .values({**{name: source.c[name] for name in names[1:]}, **also})
-        .execution_options(synchronize_session=False)
-    )
+            yield names, batch

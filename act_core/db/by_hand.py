@@ -1,8 +1,6 @@
 """CEs that an operator took into the tables: no configuration names them, and none takes them out."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -10,13 +8,13 @@ from sqlalchemy.orm import Session
 from act_core.db.ces import CONFIG, HAND, enter_ces
 from act_core.db.models import Ce, CeJob, PlacementCe
 from act_core.db.modes import Mode
+from act_core.db.places import ADDRESSED, place_of
 from act_core.errors import BadInput
 from act_core.settings.model import Site
 from act_core.states import FINAL, ON_CE, CeState
 
 _ON_CE, _FINAL = (tuple(sorted(one.value for one in states)) for states in (ON_CE, FINAL))
 LONGEST_NAME, LONGEST_ENDPOINT = 128, 512
-_PORTS: Mapping[str, int] = {"arc-rest": 443, "htcondor": 9619}  # of back ends whose endpoint is an address
 _KEPT = ("maxjobs", "options")  # what of a known one may be told anew
 
 
@@ -71,21 +69,9 @@ def _waiting_for(name: str) -> Select[tuple[int]]:
     return select(func.count()).where(CeJob.state == CeState.TOSUBMIT.value, CeJob.placement_id.in_(candidates))
 
 
-def place_of(endpoint: str, kind: str) -> str:
-    """The endpoint in the one form that all its spellings have: case, default port and path, slash at the end."""
-    if not endpoint or kind not in _PORTS:
-        return endpoint
-    url = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
-    try:
-        host, port = (url.hostname or "").rstrip("."), url.port or _PORTS[kind]
-    except ValueError:
-        return endpoint
-    return f"{host}:{port}{url.path.rstrip('/') or '/arex' if kind == 'arc-rest' else ''}"
-
-
 def also_known(session: Session, name: str, site: Site) -> list[str]:
     """The names of other CEs at the address of one that is new, by whomever they were named."""
-    if site.kind not in _PORTS or session.get(Ce, name) is not None:
+    if site.kind not in ADDRESSED or session.get(Ce, name) is not None:
         return []
     rows = session.execute(select(Ce.name, Ce.endpoint).where(Ce.kind == site.kind, Ce.name != name).order_by(Ce.name))
     wanted = place_of(site.endpoint, site.kind)

@@ -8,10 +8,14 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from act_core.db import ledger
+from act_core.db.ledger import Line
 from act_core.db.models import ERROR_LENGTH, Ce
 from act_core.db.modes import Mode, name_mode, tell
+from act_core.db.places import place_of
+from act_core.reasons import Reason, Topic
 from act_core.settings.model import Breaker, Site
-from act_core.words import clean
+from act_core.words import kept
 
 CONFIG = "config"  # the origin of CEs that the configuration names
 HAND = "hand"  # of those that an operator took in; only the configuration, his too, takes them over
@@ -66,12 +70,22 @@ def _sync(session: Session, row: Ce, wanted: Mapping[str, Any], now: datetime) -
     changed = {key: value for key, value in wanted.items() if getattr(row, key) != value}
     if not changed:
         return
+    if _moves(row, wanted):
+        changed |= {"moved_at": now, "moved_from": row.endpoint}
     for key, value in changed.items():
         setattr(row, key, value)
     row.modified = now
     session.flush()
     if "mode" in changed:
         tell(session, row, now)
+
+
+def _moves(row: Ce, wanted: Mapping[str, Any]) -> bool:
+    """Whether what asks this CE from now on asks another place: it knows nothing of the jobs that are there."""
+    if "endpoint" not in wanted:
+        return False
+    endpoint, kind = str(wanted["endpoint"]), str(wanted["kind"])
+    return (place_of(row.endpoint, row.kind), row.kind) != (place_of(endpoint, kind), kind)
 
 
 def _named(site: Site, origin: str) -> dict[str, Any]:
@@ -92,6 +106,8 @@ def went_well(session: Session, ce: str, now: datetime) -> None:
     if row is None or (row.failures == 0 and row.last_seen and now - row.last_seen < _SEEN_EVERY):
         return
     session.execute(update(Ce).where(Ce.name == ce).values(**_WELL, last_seen=now))
+    if row.failures:
+        ledger.note(session, [Line(Topic.BREAKER, None, ce)], now)
 
 
 def went_wrong(
@@ -110,8 +126,11 @@ def went_wrong(
         doubled = 0 if ours else min(failures - policy.failures, 20)
         rest = min(policy.first * 2**doubled, policy.longest)
         retry_at = now + rest
-    values = {"failures": failures, "retry_at": retry_at, "trouble": clean(why)[:ERROR_LENGTH], "own_trouble": ours}
+    values = {"failures": failures, "retry_at": retry_at, "trouble": kept(why, ERROR_LENGTH), "own_trouble": ours}
     session.execute(update(Ce).where(Ce.name == ce).values(values | ({"silent_tries": failures} if ours else {})))
+    if retry_at is not None:  # the line is of when it opened; further errors write none
+        facts = {"failures": failures, "trouble": values["trouble"], "ours": ours}
+        ledger.note(session, [Line(Topic.BREAKER, Reason.BREAKER_OPEN, ce, facts=facts)], now)
     return retry_at
 
 

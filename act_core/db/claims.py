@@ -1,20 +1,23 @@
 """Settle: the only door through which an attempt's state changes (architecture rule 2)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
+from act_core import meters
 from act_core.db.attempts import AnyRow, Attempt, new_key, tower_of
-from act_core.db.bulk import chunks, update_rows
+from act_core.db.bulk import chunks, insert_rows, update_rows
 from act_core.db.fences import fence_of
 from act_core.db.models import BATCH_ID_LENGTH, ERROR_LENGTH, NODE_LENGTH, CeJob, CeJobEvent
 from act_core.decisions import WRITABLE, Decision, Move
 from act_core.states import LIFE, STRENGTH, CeState, Request
-from act_core.words import clean
+from act_core.words import clean, kept
+from act_core.work import RUN
 
 _LENGTHS = {"error": ERROR_LENGTH, "node": NODE_LENGTH, "native_state": 64, "batch_id": BATCH_ID_LENGTH}
 
@@ -51,7 +54,19 @@ def settle(session: Session, decisions: Mapping[Attempt, Decision], now: datetim
             legal[attempt] = decision
     for chunk in chunks(sorted(legal, key=lambda attempt: attempt.id)):  # one order for all: fewer deadlocks
         settled += _settle_chunk(session, {attempt: legal[attempt] for attempt in chunk}, now, actor)
+    _measure(session, legal, settled)
     return settled
+
+
+def _measure(session: Session, decisions: Mapping[Attempt, Decision], settled: Settled) -> None:
+    """Count what this transaction did, once it is committed."""
+    moves = Counter(
+        (decision.columns.get("ce") or attempt.ce or "", decision.to.value)
+        for attempt, decision in decisions.items()
+        if isinstance(decision, Move) and decision.to is not attempt.state and attempt.id in settled.written
+    )
+    numbers = len(settled.written), len(settled.stale), len(settled.illegal)
+    event.listen(session, "after_commit", lambda _: meters.settled(meters.ATTEMPTS, *numbers, moves), once=True)
 
 
 def _settle_chunk(session: Session, decisions: Mapping[Attempt, Decision], now: datetime, actor: str) -> Settled:
@@ -89,13 +104,18 @@ def _changes(attempt: Attempt, decision: Decision, row: AnyRow, now: datetime) -
     for name, value in decision.columns.items():
         if name not in WRITABLE:
             raise ValueError(f"a decision may not write {name}")
-        written[name] = clean(value)[: _LENGTHS.get(name)] if isinstance(value, str) else value
+        written[name] = _fit(name, value) if isinstance(value, str) else value
     if isinstance(decision, Move):
         written |= {"state": decision.to.value, "state_since": now, "news": decision.news}
         written.setdefault("due_at", None)
         if decision.to is not attempt.state:
             written.setdefault("tries", 0)
     return written | _wishes(attempt, decision, row, now)
+
+
+def _fit(name: str, text: str) -> str:
+    """Errors are what others said; all else is taken as it is."""
+    return kept(text, ERROR_LENGTH) if name == "error" else clean(text)[: _LENGTHS.get(name)]
 
 
 def _wishes(attempt: Attempt, decision: Decision, row: AnyRow, now: datetime) -> dict[str, Any]:
@@ -112,6 +132,9 @@ def _wishes(attempt: Attempt, decision: Decision, row: AnyRow, now: datetime) ->
 
 
 def _record(session: Session, decisions: Mapping[Attempt, Decision], now: datetime, actor: str) -> None:
+    run = RUN.get()
+    said = {decision.reason for decision in decisions.values() if decision.reason}
+    reasons = {reason: kept(reason, ERROR_LENGTH) for reason in said}
     events = [
         {
             "job_id": attempt.id,
@@ -119,17 +142,18 @@ def _record(session: Session, decisions: Mapping[Attempt, Decision], now: dateti
             "at": now,
             "from_state": attempt.state.value,
             "to_state": (decision.to if isinstance(decision, Move) else attempt.state).value,
-            "reason": clean(decision.reason)[:ERROR_LENGTH],
+            "reason": reasons[decision.reason],
             "actor": actor,
+            "ce": decision.columns.get("ce", attempt.ce),
+            "run_id": run,
         }
         for attempt, decision in decisions.items()
         if decision.reason
     ]
-    if events:
-        session.execute(insert(CeJobEvent), events)
+    insert_rows(session, CeJobEvent, events)
 
 
-_INHERITED = (
+INHERITED = (
     "app",
     "app_job_id",
     "placement_id",
@@ -171,7 +195,7 @@ def _succeed(
     heirs = _heirs(decisions, locked)
     if not heirs:
         return 0
-    wanted = (CeJob.id, *(getattr(CeJob, name) for name in _INHERITED))
+    wanted = (CeJob.id, *(getattr(CeJob, name) for name in INHERITED))
     old = {row.id: row for row in session.execute(select(*wanted).where(CeJob.id.in_([heir.id for heir in heirs])))}
     rows = []
     for heir in heirs:
@@ -180,7 +204,7 @@ def _succeed(
         if heir.remote_id and heir.ce_clean_at is None:
             changes[heir] |= {"request": Request.CLEAN.value, "request_at": now}
         rows.append(
-            {name: getattr(old[heir.id], name) for name in _INHERITED}
+            {name: getattr(old[heir.id], name) for name in INHERITED}
             | {
                 "attempt": heir.attempt + 1,
                 "attempts_left": max(0, heir.attempts_left - (1 if decisions[heir].costs_attempt else 0)),
@@ -194,7 +218,7 @@ def _succeed(
                 "modified": now,
             }
         )
-    session.execute(insert(CeJob), rows)
+    insert_rows(session, CeJob, rows)
     return len(rows)
 
 

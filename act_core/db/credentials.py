@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from act_core.db.models import ERROR_LENGTH
 from act_core.db.policy_models import CredentialRow
+from act_core.words import kept
 
 PROXY, TOKEN = "x509-proxy", "token"
 WIDTH = 512  # of subject, path and roles
@@ -52,7 +53,7 @@ def remember(session: Session, found: Found, now: datetime, renewed: bool = Fals
 
 def complain(session: Session, kind: str, path: Path, trouble: str, renewer: str, now: datetime) -> None:
     """Write down what is wrong with a credential; one that was never seen is entered, as nobody's."""
-    held, words = _of(session, str(path)), trouble[:ERROR_LENGTH]
+    held, words = _of(session, str(path)), kept(trouble, ERROR_LENGTH)
     if held is None:
         nobody = {"kind": kind, "path": str(path), "subject": "", "expires": now, "renewer": renewer}
         _enter(session, nobody | {"trouble": words, "modified": now})

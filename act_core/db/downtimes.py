@@ -13,7 +13,7 @@ from act_core.db.modes import Mode
 from act_core.db.policy_models import DowntimeRow
 from act_core.logs import log
 from act_core.settings.policy import Downtime as DowntimeSettings
-from act_core.words import clean
+from act_core.words import kept
 
 logger = log(__name__)
 CONFIG = "config"
@@ -79,7 +79,7 @@ def sync_downtimes(session: Session, origin: str, named: Iterable[Downtime]) -> 
 
 
 def _columns(origin: str, one: Downtime) -> dict[str, object]:
-    reason = clean(one.reason)[:REASON_LENGTH]
+    reason = kept(one.reason, REASON_LENGTH)
     return {"origin": origin, "ce": one.ce, "start": one.start, "end": one.end, "mode": one.mode, "reason": reason}
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from act_core.db.bulk import chunks
 from act_core.db.models import CeJob
+from act_core.db.types import Moment
 from act_core.states import CeState
 
 GRACE = timedelta(minutes=1)  # a request that was given up may still be on its way
@@ -44,7 +45,7 @@ def passed(job: Any, now: datetime) -> ColumnElement[bool]:
     return or_(job.fenced_until.is_(None), job.fenced_until <= now)
 
 
-def vouched(job: Any, now: datetime) -> ColumnElement[bool]:
+def vouched(job: Any, now: Moment) -> ColumnElement[bool]:
     """Whether an application stands for the attempt at the moment. `job`: (an alias of) the table of attempts."""
     return or_(job.vouched_until.is_(None), job.vouched_until > now)
 

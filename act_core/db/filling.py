@@ -70,3 +70,9 @@ def is_empty(session: Session, ce: str) -> bool:
     """Whether nothing of ours stands there any more: no job alive, in the air or to be fetched."""
     question = select(CeJob.id).where(CeJob.ce == ce, CeJob.state.in_(_ON_CE)).limit(1)
     return session.execute(question).first() is None
+
+
+def share_is_empty(session: Session, share: str) -> bool:
+    """The same of a share, at whatever CE."""
+    question = select(CeJob.id).where(CeJob.share == share, CeJob.state.in_(_ON_CE)).limit(1)
+    return session.execute(question).first() is None

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from act_core.db.bulk import chunks
 from act_core.db.policy_models import LedgerLine, Standing
 from act_core.reasons import Reason, Topic
+from act_core.words import redacted
 
 Subject = tuple[str, str, str, int]  # topic, CE, share, job
 NOBODY = ""
@@ -62,7 +63,7 @@ def correct(session: Session, lines: Collection[Line]) -> None:
     for subjects in chunks(sorted(newest)):
         for key, row in _standing(session, subjects).items():
             if row.code == newest[key].code:
-                row.n, row.facts = newest[key].n, dict(newest[key].facts)
+                row.n, row.facts = newest[key].n, redacted(newest[key].facts)
 
 
 def _standing(session: Session, subjects: Sequence[Subject]) -> dict[Subject, Standing]:
@@ -83,7 +84,7 @@ def _write(session: Session, changed: Sequence[Line], held: Mapping[Subject, str
 
 def _row(line: Line) -> dict[str, Any]:
     names = ("ce", "share", "job_id", "code", "n")
-    return {name: getattr(line, name) for name in names} | {"topic": line.topic.value, "facts": dict(line.facts)}
+    return {name: getattr(line, name) for name in names} | {"topic": line.topic.value, "facts": redacted(line.facts)}
 
 
 def standing(session: Session, *, ces: Collection[str] = (), job_ids: Collection[int] = ()) -> list[Standing]:
@@ -97,6 +98,17 @@ def standing(session: Session, *, ces: Collection[str] = (), job_ids: Collection
     return list(session.scalars(question.order_by(Standing.since, Standing.topic)))
 
 
+def newest(session: Session) -> int:
+    """The number of the newest line; 0: there is none."""
+    return session.execute(select(func.max(LedgerLine.id))).scalar() or 0
+
+
+def since(session: Session, line: int, topics: Sequence[str], limit: int) -> list[LedgerLine]:
+    """Lines of these topics after that one, in order."""
+    question = select(LedgerLine).where(LedgerLine.id > line, LedgerLine.topic.in_(topics))
+    return list(session.scalars(question.order_by(LedgerLine.id).limit(limit)))
+
+
 def lines(session: Session, *, ce: str | None = None, job_id: int | None = None, limit: int = 50) -> list[LedgerLine]:
     """The newest lines of the ledger about a CE or a job, the newest first."""
     question = select(LedgerLine)
@@ -104,4 +116,18 @@ def lines(session: Session, *, ce: str | None = None, job_id: int | None = None,
         question = question.where(LedgerLine.ce == ce)
     if job_id is not None:
         question = question.where(LedgerLine.job_id == job_id)
+    return list(session.scalars(question.order_by(LedgerLine.id.desc()).limit(limit)))
+
+
+def page(
+    session: Session, limit: int, *, ce: str | None = None, topic: str | None = None, before: int | None = None
+) -> list[LedgerLine]:
+    """Lines of a CE, of a topic, or all, the newest first. `before`: the id from which on they are known."""
+    question = select(LedgerLine)
+    if ce is not None:
+        question = question.where(LedgerLine.ce == ce)
+    if topic is not None:
+        question = question.where(LedgerLine.topic == topic)
+    if before is not None:
+        question = question.where(LedgerLine.id < before)
     return list(session.scalars(question.order_by(LedgerLine.id.desc()).limit(limit)))

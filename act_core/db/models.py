@@ -33,15 +33,13 @@ NODE_LENGTH = 255
 BATCH_ID_LENGTH = 80
 
 
+NAMES = {kind: f"{kind}_%(table_name)s_%(column_0_N_name)s" for kind in ("ix", "uq", "fk")} | {
+    "pk": "pk_%(table_name)s"
+}
+
+
 class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+    metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON()}  # noqa: RUF012 - SQLAlchemy's own form
 
 
@@ -54,6 +52,7 @@ class Tower(Base):
     tower_id: Mapped[str] = mapped_column(String(16))
     generation: Mapped[int] = mapped_column(Integer)
     made: Mapped[datetime]
+    counted_at: Mapped[datetime | None]  # `job_counts` and the applications' counts are of then
 
 
 class Ce(Base):
@@ -81,6 +80,8 @@ class Ce(Base):
     next_poll_at: Mapped[datetime | None]  # the next full status poll
     next_look_at: Mapped[datetime | None]  # the next look for ended jobs
     last_seen: Mapped[datetime | None]
+    moved_at: Mapped[datetime | None]  # what was sent before went to another endpoint, `moved_from`
+    moved_from: Mapped[str | None] = mapped_column(String(512))
     silent_s: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # it has not answered for so long
     silent_tries: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # errors at that last look
     silent_at: Mapped[datetime | None]  # the last look at its silence
@@ -177,6 +178,10 @@ class AttemptColumns:
     modified: Mapped[datetime]
 
 
+# What stands where is counted out of an index alone.
+_STANDING = ("ce", "state", "share", "priority", "cores_asked", "app", "superseded_by", "cores", "state_since")
+
+
 class CeJob(AttemptColumns, Base):
     """One row an attempt: the heart of the tower. Only `claims.settle` writes its state."""
 
@@ -185,13 +190,14 @@ class CeJob(AttemptColumns, Base):
         UniqueConstraint("submission_key"),
         UniqueConstraint("app", "app_job_id", "attempt"),
         Index(None, "ce", "state", "due_at"),
-        Index(None, "ce", "state", "share", "priority", "cores_asked"),
+        Index("ix_ce_jobs_standing", *_STANDING),
         Index(None, "state", "placement_id", "share", "priority", "id"),
+        Index(None, "share", "state"),
         Index(None, "ce", "request"),
         Index(None, "ce", "remote_id"),
         Index(None, "app", "news"),
         Index(None, "released_at", "modified"),
-        Index(None, "ended_at"),
+        Index(None, "ended_at", "ce", "share", "state"),  # days of pages are read of it alone
         BYTES | NEVER_AGAIN,
     )
 
@@ -203,7 +209,9 @@ class CeJobArchive(AttemptColumns, Base):
     __table_args__ = (
         UniqueConstraint("submission_key"),
         Index(None, "app", "app_job_id"),
-        Index(None, "modified"),
+        Index(None, "remote_id"),
+        Index(None, "modified", "created", "state_since"),  # who was there at a moment
+        Index(None, "placement_id", "modified"),
         BYTES,
     )
 
@@ -212,7 +220,7 @@ class CeJobEvent(Base):
     """What happened to an attempt; append-only."""
 
     __tablename__ = "ce_job_events"
-    __table_args__ = (Index(None, "job_id"), Index(None, "at"), BYTES)
+    __table_args__ = (Index(None, "job_id", "at"), Index(None, "at"), BYTES)
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     job_id: Mapped[int] = mapped_column(BigId)
     attempt: Mapped[int]
@@ -221,6 +229,20 @@ class CeJobEvent(Base):
     to_state: Mapped[str] = mapped_column(String(12))
     reason: Mapped[str] = mapped_column(String(ERROR_LENGTH))
     actor: Mapped[str] = mapped_column(String(64))
+    ce: Mapped[str | None] = mapped_column(String(128))  # that it was at, or went to
+    run_id: Mapped[int | None] = mapped_column(BigId)  # of `runs`; none: no run of Prefect's did it
+
+
+class Run(Base):
+    """A run of a stage, as Prefect knows it: events name it by a small number."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index(None, "at"), BYTES)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    flow_run: Mapped[str] = mapped_column(String(36))
+    stage: Mapped[str] = mapped_column(String(32))
+    holder: Mapped[str] = mapped_column(String(255))  # host:pid:start
+    at: Mapped[datetime]
 
 
 class Lease(Base):
@@ -249,11 +271,24 @@ class JobCount(Base):
     oldest: Mapped[datetime]
 
 
+class HourlySlots(Base):
+    """What a CE held during an hour: sums over the samples, of which one is taken a minute."""
+
+    __tablename__ = "hourly_slots"
+    __table_args__ = (BYTES,)
+    hour: Mapped[str] = mapped_column(String(13), primary_key=True)  # 2026-11-21T09, UTC
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    samples: Mapped[int]
+    queued: Mapped[int]  # jobs
+    running: Mapped[int]  # jobs
+    slots: Mapped[int]  # cores of the running ones
+
+
 class DailyCount(Base):
     """Ended attempts of a day; added by the transaction that archives them."""
 
     __tablename__ = "daily_counts"
-    __table_args__ = (BYTES,)
+    __table_args__ = (Index(None, "day", "ce", "state", "n"), BYTES)
     day: Mapped[str] = mapped_column(String(10), primary_key=True)
     app: Mapped[str] = mapped_column(String(32), primary_key=True)
     ce: Mapped[str] = mapped_column(String(128), primary_key=True)

@@ -14,7 +14,7 @@ from act_core.db import ledger
 from act_core.db.ledger import Line
 from act_core.db.models import Ce
 from act_core.reasons import Reason, Topic
-from act_core.words import clean
+from act_core.words import kept
 
 REASON_LENGTH, OWNER_LENGTH = 255, 64
 
@@ -153,7 +153,7 @@ def _named(row: Ce) -> Wanted:
 
 
 def _write(session: Session, row: Ce, wanted: Wanted, now: datetime) -> None:
-    reason = clean(wanted.reason)[:REASON_LENGTH] or None
+    reason = kept(wanted.reason, REASON_LENGTH) or None
     held = (row.mode, row.mode_owner, row.mode_reason, row.mode_until)
     new = (wanted.mode.value, wanted.owner[:OWNER_LENGTH], reason, wanted.until)
     if held == new:

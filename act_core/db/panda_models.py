@@ -63,6 +63,7 @@ class PandaRow(PandaColumns, Base):
         Index(None, "state", "check_due_at"),
         Index(None, "state", "modified"),
         Index(None, "state", "state_since"),
+        Index("ix_panda_jobs_counted", "server", "queue", "state", "told", "cores", "state_since"),  # read alone
         BYTES | NEVER_AGAIN,
     )
 
@@ -112,11 +113,25 @@ class PandaAsk(Base):
     looked_at: Mapped[datetime | None]  # PanDA was asked what became of them
 
 
+class PandaCount(Base):
+    """How many PanDA jobs of the hot table stand where; rewritten with `job_counts`."""
+
+    __tablename__ = "panda_counts"
+    __table_args__ = (BYTES,)
+    server: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(128), primary_key=True)
+    state: Mapped[str] = mapped_column(String(12), primary_key=True)  # ours: `PandaState`
+    told: Mapped[str] = mapped_column(String(16), primary_key=True)  # PanDA's; empty: nothing was told yet
+    n: Mapped[int]
+    cores: Mapped[int]
+    oldest: Mapped[datetime]  # since when the oldest is in that state of ours
+
+
 class HandedJob(Base):
     """A job that a Harvester took from PanDA and handed over; `id` is that of its row in `panda_jobs`."""
 
     __tablename__ = "handed_jobs"
-    __table_args__ = (UniqueConstraint("harvester_id", "worker_id"), BYTES)
+    __table_args__ = (UniqueConstraint("harvester_id", "worker_id"), Index(None, "created"), BYTES)
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     harvester_id: Mapped[str] = mapped_column(String(64))
     worker_id: Mapped[int] = mapped_column(BigId)

@@ -1,13 +1,14 @@
 """What `act explain` asks of the ATLAS application's tables about one job."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from act_core.db.bulk import chunks
 from act_core.db.panda_models import PandaArchive, PandaRow
 from act_core.db.policy_models import LedgerLine
 from act_core.reasons import Topic
@@ -64,6 +65,19 @@ def numbered(session: Session, servers: Sequence[str], one: str) -> list[tuple[s
         for row in session.execute(asked):
             newest[row.server] = max(row.attempt_nr, newest.get(row.server, 0))
     return [(server, f"{panda_id}.{newest[server]}") for server in servers if server in newest]
+
+
+def newest_numbered(
+    session: Session, servers: Sequence[str], panda_ids: Collection[int]
+) -> Mapping[int, Mapping[str, int]]:
+    """PandaID → server → its newest attemptNr, of jobs that are not at rest."""
+    found: dict[int, dict[str, int]] = {}
+    for some in chunks(sorted(set(panda_ids))):
+        newest = select(PandaRow.panda_id, PandaRow.server, func.max(PandaRow.attempt_nr))
+        mine = newest.where(PandaRow.server.in_(servers), PandaRow.panda_id.in_(some))
+        for number, server, attempt in session.execute(mine.group_by(PandaRow.panda_id, PandaRow.server)):
+            found.setdefault(number, {})[server] = attempt
+    return found
 
 
 def story(session: Session, server: str, app_job_id: str, attempts: Collection[int]) -> PandaStory | None:

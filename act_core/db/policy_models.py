@@ -31,7 +31,14 @@ class LedgerLine(Base):
     """Why something is as it is: written when the reason changes; append-only."""
 
     __tablename__ = "ledger"
-    __table_args__ = (Index(None, "ce", "id"), Index(None, "job_id"), Index(None, "at"), BYTES)
+    __table_args__ = (
+        Index(None, "ce", "id"),
+        Index(None, "job_id"),
+        Index(None, "at"),
+        Index(None, "topic", "at"),
+        Index(None, "topic", "ce", "share", "job_id", "at"),  # what held at a moment
+        BYTES,
+    )
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     at: Mapped[datetime]
     topic: Mapped[str] = mapped_column(String(16))
@@ -132,3 +139,60 @@ class DowntimeRow(Base):
     end: Mapped[datetime]
     mode: Mapped[str] = mapped_column(String(12), default="stop", server_default="stop")  # stop, offline
     reason: Mapped[str] = mapped_column(String(255), default="")
+
+
+class OperatorMode(Base):
+    """What an operator wants of the whole tower, a PanDA queue or a share; of CEs it stands in their rows."""
+
+    __tablename__ = "operator_modes"
+    __table_args__ = (BYTES,)
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)  # tower, queue, share
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)  # of the tower: empty
+    server: Mapped[str] = mapped_column(String(128), primary_key=True, default="")  # of a queue
+    mode: Mapped[str] = mapped_column(String(12))
+    owner: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(255), default="")
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+
+class AuditLine(Base):
+    """What a person did to the tower, by which way; append-only."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "at"), BYTES)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))  # viewer, operator, admin; of the command line: admin
+    via: Mapped[str] = mapped_column(String(64))  # cli, web, prefect; and from where
+    deed: Mapped[str] = mapped_column(String(48))
+    subject: Mapped[str] = mapped_column(String(255))
+    done: Mapped[bool]  # False: it was refused
+    facts: Mapped[dict[str, Any]]
+
+
+class Recovery(Base):
+    """One row while the tower finds its jobs again; none: it knows them."""
+
+    __tablename__ = "recovery"
+    __table_args__ = (BYTES,)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    began: Mapped[datetime]
+    why: Mapped[str] = mapped_column(String(255))
+    who: Mapped[str] = mapped_column(String(64))
+
+
+class RecoveryCe(Base):
+    """What a CE has told of our jobs in this recovery; a CE without a row was not asked yet."""
+
+    __tablename__ = "recovery_ces"
+    __table_args__ = (BYTES,)
+    ce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    state: Mapped[str] = mapped_column(String(8))  # silent, read, without
+    at: Mapped[datetime]
+    trouble: Mapped[str | None] = mapped_column(String(ERROR_LENGTH))
+    listed: Mapped[int] = mapped_column(Integer, default=0)  # jobs of ours
+    rebuilt: Mapped[int] = mapped_column(Integer, default=0)
+    later: Mapped[int] = mapped_column(Integer, default=0)  # ended ones that wait until every CE has been read
+    nameless: Mapped[int] = mapped_column(Integer, default=0)  # that nobody can tell whose they are

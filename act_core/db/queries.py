@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, true
+from sqlalchemy import ColumnElement, Select, String, and_, bindparam, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from act_core.db import fences
@@ -12,18 +13,18 @@ from act_core.db.attempts import Attempt, as_attempt, attempts
 from act_core.db.bulk import chunks
 from act_core.db.models import Ce, CeJob, CeJobArchive, Description, PlacementCe
 from act_core.db.modes import CARED_FOR, SENT_TO
+from act_core.db.types import Moment, UtcDateTime
 from act_core.ids import RemoteId, SubmissionKey
 from act_core.jobspec import JobSpec
-from act_core.states import ENDED, FINAL, LIVING, ON_CE, CeState, Request
+from act_core.states import ENDED, FINAL, LIVING, CeState, Request
 
 _LIVING = tuple(state.value for state in LIVING)
-_ON_CE = tuple(state.value for state in ON_CE)
 _WAITING_INPUTS = (CeState.SUBMITTED.value, CeState.HOLDING.value)
 _OVER = tuple(state.value for state in ENDED | FINAL)
 _FINAL = tuple(state.value for state in FINAL)
 
 
-def _due(now: datetime) -> ColumnElement[bool]:
+def _due(now: Moment) -> ColumnElement[bool]:
     return or_(CeJob.due_at.is_(None), CeJob.due_at <= now)
 
 
@@ -180,7 +181,7 @@ def _has_any(column: Any, words: Sequence[str], *where: ColumnElement[bool]) -> 
     return or_(*(_has(column == word, *where) for word in words))
 
 
-def _to_send(now: datetime) -> ColumnElement[bool]:
+def _to_send(now: Moment) -> ColumnElement[bool]:
     waiting_here = (
         exists()
         .where(
@@ -194,7 +195,7 @@ def _to_send(now: datetime) -> ColumnElement[bool]:
     return and_(or_(Ce.mode.in_(SENT_TO), Ce.probe_at <= now), waiting_here)
 
 
-def _submit_besides(now: datetime) -> ColumnElement[bool]:
+def _submit_besides(now: Moment) -> ColumnElement[bool]:
     acted = [request.value for request in (Request.CANCEL, Request.RERUN, Request.RESUBMIT)]
     return or_(
         _has_any(CeJob.request, acted, _due(now)),
@@ -207,6 +208,15 @@ def _submit_besides(now: datetime) -> ColumnElement[bool]:
 
 def due_ces(session: Session, stage: str, now: datetime, full: Collection[str] = ()) -> list[str]:
     """CEs with work for a stage, whose breaker is closed. One statement. `full`: what waits for these is no work."""
+    told = {"now": now} | ({"full": list(full)} if stage == "submit" else {})
+    return list(session.scalars(_due_ces(stage), told))
+
+
+@lru_cache
+def _due_ces(stage: str) -> Select[tuple[str]]:
+    """Asked by each stage every second or two: it is put together once."""
+    now: Moment = bindparam("now", type_=UtcDateTime())
+    full: Any = bindparam("full", type_=String(), expanding=True)
     conditions: dict[str, ColumnElement[bool]] = {
         "submit": or_(_submit_besides(now), and_(Ce.name.not_in(full), _to_send(now))),
         "sweep-status": and_(or_(Ce.next_look_at.is_(None), Ce.next_look_at <= now), _has_any(CeJob.state, _LIVING)),
@@ -219,7 +229,7 @@ def due_ces(session: Session, stage: str, now: datetime, full: Collection[str] =
     question: Any = select(Ce.name).where(
         Ce.mode.in_(CARED_FOR), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), conditions[stage]
     )
-    return list(session.scalars(question.order_by(Ce.name)))
+    return question.order_by(Ce.name)  # type: ignore[no-any-return]
 
 
 def ces_with_jobs(session: Session, now: datetime) -> list[str]:

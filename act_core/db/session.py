@@ -2,10 +2,12 @@
 
 import random
 import sqlite3
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from act_core.db.clock import Clock
+from act_core.db.servers import SQL_MODE
 from act_core.db.verdicts import FOREIGN, again, translated
 from act_core.errors import ConfigError
 from act_core.settings.model import Settings
@@ -51,12 +54,13 @@ def open_engine(settings: Settings) -> Engine:
     if db.type == "sqlite":
         make_directory(settings.sqlite_file.parent, "db.file" if db.file else "$ACT_STATE_DIR")
         engine = create_engine(url, connect_args={"timeout": 10, "check_same_thread": False}, pool_size=db.pool)
+        event.listen(engine, "do_connect", partial(_sqlite_private, settings.sqlite_file))
         event.listen(engine, "connect", partial(_sqlite_connect, settings.sqlite_file))
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     arguments: dict[str, Any] = {"connect_timeout": 10, "read_timeout": 30, "write_timeout": 30}
     if db.tls_ca:
-        arguments["ssl"] = {"ca": str(db.tls_ca), "check_hostname": True}
+        arguments["ssl"] = _tls(settings, db.tls_ca)
     engine = create_engine(
         url,
         isolation_level="READ COMMITTED",
@@ -68,6 +72,37 @@ def open_engine(settings: Settings) -> Engine:
     )
     event.listen(engine, "connect", _mysql_connect)
     return engine
+
+
+def _tls(settings: Settings, ca: Path) -> ssl.SSLContext:
+    """The server is verified with this CA alone, and by the name in db.host. Raises ConfigError."""
+    db, context = settings.arc.db, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cafile=None if ca.is_dir() else str(ca), capath=str(ca) if ca.is_dir() else None)
+    except OSError as err:
+        where = settings.where("db.tls_ca")
+        raise ConfigError(f"{where}: db.tls_ca: no certificate can be read from {ca}: {err.strerror or err}") from err
+    if db.tls_cert:
+        try:
+            context.load_cert_chain(str(db.tls_cert), str(db.tls_key) if db.tls_key else None, password=_no_password)
+        except OSError as err:
+            where, files = settings.where("db.tls_cert"), f"{db.tls_cert}, {db.tls_key or db.tls_cert}"
+            words = f"certificate and key cannot be used: {err.strerror or err}"
+            raise ConfigError(f"{where}: db.tls_cert: {files}: {words}") from err
+    return context
+
+
+def _no_password() -> str:
+    """OpenSSL would ask at the terminal."""
+    return ""
+
+
+def _sqlite_private(file: Path, *_: Any) -> None:
+    """The file is for us alone, and so are those that SQLite makes beside it."""
+    if not file.exists():
+        with suppress(OSError):  # SQLite says itself what is wrong with the place
+            file.touch(mode=0o600)
 
 
 def _sqlite_connect(file: Path, connection: Any, _record: Any) -> None:
@@ -92,7 +127,8 @@ def _mysql_connect(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         # "Is there one" is a look into an index; materialized, it would read every row.
         cursor.execute(
-            "SET time_zone = '+00:00', innodb_lock_wait_timeout = 15, optimizer_switch = 'materialization=off'"
+            "SET time_zone = '+00:00', innodb_lock_wait_timeout = 15, optimizer_switch = 'materialization=off', "
+            f"sql_mode = '{SQL_MODE}'"
         )
 
 

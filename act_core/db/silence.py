@@ -1,6 +1,7 @@
 """How long CEs have not answered, counted in time in which that says something; and the attempts of one of them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -52,6 +53,18 @@ def by_identity(session: Session, ce: str) -> dict[int, dict[str, int]]:
         if identity is not None:
             found.setdefault(identity, {})[state] = n
     return found
+
+
+def of_before(session: Session, ce: str, sent: datetime, after: int, limit: int) -> Sequence[Attempt]:
+    """The attempts among these whose send deadline is not after `sent`, by id, from the one after `after` on."""
+    question = attempts().where(_left_by(ce), CeJob.send_deadline <= sent, CeJob.id > after)
+    return [as_attempt(row) for row in session.execute(question.order_by(CeJob.id).limit(limit))]
+
+
+def by_state_before(session: Session, ce: str, sent: datetime) -> dict[str, int]:
+    """How many of them, by state."""
+    question = select(CeJob.state, func.count()).where(_left_by(ce), CeJob.send_deadline <= sent)
+    return dict(session.execute(question.group_by(CeJob.state)).tuples().all())
 
 
 def of_identity(session: Session, ce: str, identity: int, after: int, limit: int) -> Sequence[Attempt]:

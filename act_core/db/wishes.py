@@ -23,15 +23,24 @@ _CLOSED = f"{REFUSED}: its application has closed it and takes no second result"
 _AT_RISK = (
     f"{REFUSED}: nobody knows that the lost attempt is dead, so that the job may run twice; --force takes that risk"
 )
+_FOLLOWED = f"{REFUSED}: another attempt has taken its place meanwhile"
 _ABANDONED = f"{REFUSED}: its CE may still run it"
 
 
 def wish(
-    session: Session, app: str, app_job_ids: Collection[str], request: Request, now: datetime, *, force: bool = False
+    session: Session,
+    app: str,
+    app_job_ids: Collection[str],
+    request: Request,
+    now: datetime,
+    *,
+    force: bool = False,
+    among: Collection[int] | None = None,
 ) -> Mapping[str, str]:
     """Set a request on the newest attempt of each job; a weaker wish never replaces a stronger one.
 
-    A wish is heard at once: it ends the back-off of an earlier failure. `force`: resubmit what may still run.
+    A wish is heard at once: it ends the back-off of an earlier failure. `force`: resubmit what may still run. `among`:
+    only of these attempts, since what has followed one of them meanwhile is not what somebody looked at.
     Returns what became of each id: the request's word, `kept: <stronger one>`, `refused: <why>`, or `unknown`.
     """
     answers = dict.fromkeys(app_job_ids, "unknown")
@@ -45,6 +54,8 @@ def wish(
         granted = []
         for row in rows:
             objection = _objection(row, request, force, now)
+            if among is not None and row.id not in among:
+                objection = _FOLLOWED
             answers[row.app_job_id] = objection or request.value
             if not objection:
                 granted.append(row.id)

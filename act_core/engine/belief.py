@@ -1,4 +1,6 @@
-"""Whose answers are believed: that a CE does not know a job counts only if the identity that submitted it asked."""
+"""Whose answers are believed: that a CE does not know a job counts only if it was asked by the identity that submitted
+it, and at the endpoint that it was sent to.
+"""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -9,6 +11,7 @@ from act_core.db.attempts import Attempt
 from act_core.db.ledger import Line
 from act_core.decisions import Decision, Move, Stay
 from act_core.engine.identity import Identity, identity
+from act_core.engine.moved import none_left_elsewhere, sent_elsewhere
 from act_core.errors import ConfigError, CredentialError
 from act_core.reasons import Reason, Topic
 from act_core.runtime import Runtime
@@ -54,9 +57,7 @@ async def credible(
     absent = [
         attempt
         for attempt, decision in decisions.items()
-        if attempt.credential_id is not None
-        and says_absent(attempt, decision, actor)
-        and not never_ran(attempt, now, patience.get(attempt.ce or ""))
+        if says_absent(attempt, decision, actor) and not never_ran(attempt, now, patience.get(attempt.ce or ""))
     ]
     if not absent:
         return decisions
@@ -69,7 +70,13 @@ async def credible(
 
 
 async def others(rt: Runtime, ce: str, attempts: Collection[Attempt]) -> set[Attempt]:
-    """Those that another identity submitted than the one that the CE is shown now; the operator is told."""
+    """Those that went to another endpoint, or as another identity, than what is asked now; the operator is told."""
+    elsewhere = await sent_elsewhere(rt, ce, attempts)
+    return elsewhere | await _of_others(rt, ce, [attempt for attempt in attempts if attempt not in elsewhere])
+
+
+async def _of_others(rt: Runtime, ce: str, attempts: Collection[Attempt]) -> set[Attempt]:
+    """Those that another identity submitted than the one that the CE is shown now."""
     asked = [attempt for attempt in attempts if attempt.credential_id is not None]
     if not asked:
         return set()
@@ -97,10 +104,11 @@ async def _line(rt: Runtime, ce: str, mine: Identity | None) -> Line:
 
 
 async def no_longer_others(rt: Runtime) -> None:
-    """End the ledger's lines of CEs at which no job is another identity's any more, however they went; count anew.
+    """End the ledger's lines of CEs that know all of ours again, however the others went; count anew.
 
     A CE that nobody names any more has no identity to be shown, and nobody asks it.
     """
+    await none_left_elsewhere(rt)
     told = [row.ce for row in await rt.read(ledger.standing) if row.topic == Topic.IDENTITY]
     lines = [line for ce in told if (line := await _now(rt, ce))]
     await rt.note([line for line in lines if line.reason is None])
@@ -124,5 +132,7 @@ async def heard(rt: Runtime, ce: str, attempts: Collection[Attempt], answers: An
     """The answers to a clean; a 404 to another identity than the one that submitted does not say that it is clean."""
     gone = [a for a in attempts if a.remote_id and isinstance(answers.get(a.remote_id), Gone)]
     doubted = await others(rt, ce, gone)
-    refusal = Refused("another identity than the one that submitted it does not see it", for_good=False)
+    refusal = Refused(
+        "another identity, or another endpoint, than what it was submitted with does not see it", for_good=False
+    )
     return {**answers, **{attempt.remote_id: refusal for attempt in doubted if attempt.remote_id}}

@@ -1,26 +1,24 @@
 """Pick what may go to a CE and write the intent: one transaction that holds the CE's row, so that limits are exact."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from act_core.db import backlog, claims, downtimes, filling
+from act_core.db import backlog, claims, downtimes, filling, operator_modes
 from act_core.db.attempts import Attempt
 from act_core.db.backlog import OPEN, Gate, Waiting
 from act_core.db.downtimes import Downtime
 from act_core.db.models import Ce
 from act_core.db.modes import BLACKHOLE, OPERATOR, PERMITS, Mode
+from act_core.db.operator_modes import Words
 from act_core.decisions import Decision, Move
-from act_core.engine.fill import Held, Here, Limits, Plan, fill, full_of, here_of, longest_before, recent
+from act_core.engine.fill import Held, Here, Limits, Plan, choose, full_of, here_of, longest_before, recent
 from act_core.engine.identity import Identity
 from act_core.engine.settling import after
 from act_core.reasons import Reason
 from act_core.states import CeState
-
-DEEPER = 4  # times as many jobs of a share are read where those that were read do not suffice
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +71,25 @@ def claim(session: Session, ce: str, terms: Terms, now: datetime) -> Claimed:
         return Claimed()
     limits = replace(terms.limits, maxjobs=row.maxjobs, most=1 if is_probe(row, now) else terms.limits.most)
     here = _here(session, row, limits, now)
+    words = operator_modes.of_submission(session, now)
+    stopped = _stopped(session, ce, words)
     if full := full_of(limits, here.jobs):  # most CEs, most of the time: nobody is looked at
-        return Claimed(held=dict.fromkeys(backlog.shares(session, ce), full), looked=True)
-    gate, why = _gate(terms, here, downtimes.ahead(known, now) if terms.fit else None, now)
-    plan, left = plan_of(session, ce, replace(terms, limits=limits), here, gate, now)
+        return Claimed(held=dict.fromkeys(backlog.shares(session, ce), full) | stopped, looked=True)
+    gate, why = _gate(terms, here, downtimes.ahead(known, now) if terms.fit else None, words, now)
+    plan, left = plan_of(session, ce, replace(terms, limits=limits), here, gate, now, words.shares)
     held = dict(plan.held)
     if why:
-        held = _shut_out(session, ce, terms, gate, left, why, now) | held
+        held = _shut_out(session, ce, terms, gate, left | words.shares.keys(), why, now) | held
     made = _write(session, ce, plan, terms, now)
-    made.held = held
+    made.held = held | stopped
     _remember(row, here, limits, made, now)
     return made
+
+
+def _stopped(session: Session, ce: str, words: Words) -> dict[str, Held]:
+    """The shares that wait here and that an operator stopped."""
+    waits = backlog.shares(session, ce) if words.shares else ()
+    return {share: Held(Reason.SHARE_MODE, words.shares[share].facts) for share in waits if share in words.shares}
 
 
 def is_probe(row: Ce, now: datetime) -> bool:
@@ -110,8 +116,10 @@ def _here(session: Session, row: Ce, limits: Limits, now: datetime) -> Here:
     return replace(here, queued_since=max(row.queued_since, oldest))
 
 
-def _gate(terms: Terms, here: Here, next_one: Downtime | None, now: datetime) -> tuple[Gate, Held | None]:
-    """Which jobs may go by their wall time, and why the others do not."""
+def _gate(
+    terms: Terms, here: Here, next_one: Downtime | None, words: Words, now: datetime
+) -> tuple[Gate, Held | None]:  # fmt: skip
+    """Which jobs may go, and why the others do not: by their wall time; of a tower that is drained, by their past."""
     gate, why = OPEN, None
     if terms.proxy_covers is not None and terms.shown and terms.shown.proxy_until:
         gate = Gate(copies=terms.proxy_covers)
@@ -121,28 +129,26 @@ def _gate(terms: Terms, here: Here, next_one: Downtime | None, now: datetime) ->
         if gate.copies is None or fits < gate.copies:
             why = Held(Reason.DOWNTIME_AHEAD, _told(next_one))
         gate = replace(gate, fits=fits)
+    if words.tower is not None:
+        gate, why = replace(gate, again=True), Held(Reason.TOWER_DRAIN, words.tower.facts)
     return gate, why
 
 
-def plan_of(session: Session, ce: str, terms: Terms, here: Here, gate: Gate, now: datetime) -> tuple[Plan, set[str]]:
-    """Who goes, and the shares of which something that may pass is left.
-
-    Of each share the first job is read, and more of those only whose turn comes again: the plan is that of all jobs.
-    """
+def plan_of(
+    session: Session,
+    ce: str,
+    terms: Terms,
+    here: Here,
+    gate: Gate,
+    now: datetime,
+    without: Collection[str] = (),
+) -> tuple[Plan, set[str]]:
+    """Who goes, and the shares of which something that may pass is left; nothing goes of the shares in `without`."""
 
     def read(depth: int, only: Collection[str] | None = None) -> list[Waiting]:
-        return backlog.waiting(session, ce, now, depth, terms.spread, gate.passed, only)
+        return backlog.waiting(session, ce, now, depth, terms.spread, gate.passed, only, without)
 
-    most, depth, found = 2 * terms.limits.most, 1, read(1)  # where half of them are late the others suffice
-    longer = {job.share for job in found}
-    while (plan := fill(terms.limits, here, found, now, longer)).unread:
-        depth = min(most, max(DEEPER * depth, most // len(plan.unread)))
-        more = read(depth, plan.unread)
-        read_out = Counter(job.share for job in more)
-        longer -= {share for share in plan.unread if depth == most or read_out[share] < depth}
-        found = [job for job in found if job.share not in plan.unread] + more
-    gone = {*plan.go, *plan.late}
-    return plan, longer | {job.share for job in found if job not in gone}
+    return choose(terms.limits, here, read, now)
 
 
 def _shut_out(

@@ -1,32 +1,27 @@
-"""How many attempts stand where: counted once, read by everybody."""
+"""How many jobs stand where: counted by one process for all, read by everybody."""
 
-from sqlalchemy import delete, func, insert, select
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
 from sqlalchemy.orm import Session
 
-from act_core.db.models import CeJob, JobCount
+from act_core.db import counting
 from act_core.runtime import Counts, Runtime
 
-
-async def count_jobs(rt: Runtime, _key: str) -> Counts:
-    """Rewrite `job_counts`; returns the newest attempts by state."""
-    return await rt.write(_count)
+CountsOwn = Callable[[Session], object]  # an application brings its own counts up to date
 
 
-def _count(session: Session) -> Counts:
-    groups = (CeJob.app, CeJob.ce, CeJob.share, CeJob.state)
-    found = session.execute(
-        select(*groups, func.count(), func.sum(func.coalesce(CeJob.cores, 1)), func.min(CeJob.state_since))
-        .where(CeJob.superseded_by.is_(None))
-        .group_by(*groups)
-    ).all()
-    session.execute(delete(JobCount))
-    rows = [
-        {"app": app, "ce": ce or "", "share": share, "state": state, "n": n, "cores": int(cores), "oldest": oldest}
-        for app, ce, share, state, n, cores, oldest in found
-    ]
-    if rows:
-        session.execute(insert(JobCount), rows)
-    states = Counts()
-    for row in rows:
-        states[str(row["state"])] += int(row["n"])
+async def count_jobs(rt: Runtime, own: Sequence[CountsOwn] = (), every: timedelta = counting.EVERY) -> Counts:
+    """Bring the counts up to date if they are older than `every`; returns the newest attempts by state."""
+    return await rt.write(bring_up_to_date, rt.now(), own, every)
+
+
+def bring_up_to_date(session: Session, now: datetime, own: Sequence[CountsOwn], every: timedelta) -> Counts:
+    """The same in a transaction; nothing, if somebody did so within `every`."""
+    before = counting.begin(session, now, every)
+    if before is None:
+        return Counts()
+    states = Counts(counting.count_attempts(session, now, before))
+    for count in own:
+        count(session)
     return states

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from act_core.credentials import oidc, voms_client
 from act_core.credentials.places import made_proxy, made_token, proxy_of, token_of
 from act_core.credentials.proxy import load_proxy, load_source, read_proxy
 from act_core.credentials.renewal import proxy_due, token_due
@@ -62,6 +61,8 @@ def _made(settings: Settings) -> Iterator[Made]:
 
 
 async def _proxy(voms: Voms, role: str | None, place: Path, now: Clock) -> tuple[Found, str | None]:
+    from act_core.credentials import voms_client
+
     done = await voms_client.renew(voms, role, place, now)
     return _of_proxy(done.credential), done.but
 
@@ -79,6 +80,8 @@ def _never_at_its_best(_used: Found, _now: datetime) -> bool:
 
 
 async def _token(token: Token, place: Path, now: Clock) -> tuple[Found, str | None]:
+    from act_core.credentials import oidc
+
     return _of_token(await oidc.renew(token, place, now())), None
 
 
@@ -164,6 +167,16 @@ def _source(settings: Settings) -> Path | None:
 def token_files(settings: Settings) -> tuple[Path, ...]:
     """The files of tokens that others renew, each once."""
     return tuple(dict.fromkeys(token.file for token in settings.arc.tokens.values() if token.file))
+
+
+def named(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Every credential of the configuration, by the name that people call it, and its file."""
+    own = {one.place: name for name, one in made(settings).items()}
+    for path, name in own.items():
+        yield name, path
+    for path in (*proxy_files(settings), *token_files(settings)):
+        if path not in own:
+            yield path.stem, path
 
 
 async def configured(rt: Runtime) -> Sequence[str]:

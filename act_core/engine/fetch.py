@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from act_core.ce.base import ComputingElement, Facts, Fetched, FetchPlan, Gone, Refused, RemoteId
 from act_core.ce.patterns import DIAGNOSE
 from act_core.db import queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Decision, Move, Stay
+from act_core.disks import Stops
 from act_core.engine.judging import settle_judged, verdicts_on
 from act_core.engine.limits import span
 from act_core.engine.poll import columns_of, facts_of
+from act_core.engine.results import result_dir
+from act_core.engine.room import LATER, stopped
 from act_core.engine.rules import Verdict, wished
 from act_core.engine.settling import after_gone, backoff, pause
 from act_core.engine.transfers import Came, carry, chunked, lot
@@ -29,11 +31,6 @@ SEEN_LATELY = timedelta(hours=1)
 PAUSE_OF_THE_DISK = timedelta(minutes=1)
 NO_DIRECTORY = "the CE knows the job and finds no directory of it"
 Answer = Fetched | Gone | Refused
-
-
-def result_dir(settings: Settings, app: str, app_job_id: str, attempt: int, created: datetime) -> Path:
-    """Where the outputs of an attempt lie: one directory a day, so that none grows without end."""
-    return settings.results_dir / app / f"{created:%Y-%m-%d}" / f"{app_job_id}.{attempt}"
 
 
 def plan(settings: Settings, attempt: Attempt, spec: JobSpec) -> FetchPlan:
@@ -116,6 +113,9 @@ async def fetch(rt: Runtime, ce: str) -> Counts:
     end, settings = await rt.ce(ce), rt.settings
     found = under_way.not_begun(picked)
     new = [attempt for attempt in found if attempt.remote_id][: max(0, BATCH - len(under_way))]
+    if new and await stopped(rt) is Stops.DOWNLOADS:
+        new = []  # the rows stay as they are
+        rt.memory(ce).paused["fetch-validate"] = rt.now() + LATER
     specs = await rt.read(queries.specs, [attempt.description_id for attempt in new])
     plans = {attempt: plan(settings, attempt, specs[attempt.description_id]) for attempt in new}
 

@@ -1,7 +1,7 @@
 """How many waiting jobs of which share may go to a CE, and why the others wait. Pure; the rules: docs/policy.md."""
 
-from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
@@ -14,7 +14,10 @@ from act_core.states import CeState
 
 MINUTE = timedelta(minutes=1)
 LEAST_B = 10  # what a CE says of itself never lowers b below this: it may be wrong
+DEEPER = 4  # times as many jobs of a share are read where those that were read do not suffice
 EXACT = 1e-9  # 0.15 * 20 is a little more than 3
+
+Read = Callable[[int, Collection[str] | None], list[Waiting]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,23 @@ def fill(
             after = line[0] if line else go[-1]  # what was not read comes after what was
             heappush(turns, (room.turn(share), -after.priority, after.id, share))
     return Plan(tuple(go), tuple(late), held, frozenset(unread))
+
+
+def choose(limits: Limits, here: Here, read: Read, now: datetime) -> tuple[Plan, set[str]]:
+    """Who goes, and the shares of which something is left. `read`: so many of each share, or of these shares.
+
+    Of each share the first job is read, and more of those only whose turn comes again: the plan is that of all jobs.
+    """
+    most, depth, found = 2 * limits.most, 1, read(1, None)  # where half of them are late the others suffice
+    longer = {job.share for job in found}
+    while (plan := fill(limits, here, found, now, longer)).unread:
+        depth = min(most, max(DEEPER * depth, most // len(plan.unread)))
+        more = read(depth, plan.unread)
+        read_out = Counter(job.share for job in more)
+        longer -= {share for share in plan.unread if depth == most or read_out[share] < depth}
+        found = [job for job in found if job.share not in plan.unread] + more
+    gone = {*plan.go, *plan.late}
+    return plan, longer | {job.share for job in found if job not in gone}
 
 
 class _Room:

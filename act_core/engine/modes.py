@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from act_core.db import backlog, downtimes, filling, modes
+from act_core.db import backlog, downtimes, filling, modes, operator_modes
 from act_core.db.downtimes import Downtime
 from act_core.db.ledger import Line
 from act_core.db.models import Ce
 from act_core.db.modes import DOWNTIME, OPERATOR, Mode, Wanted
+from act_core.db.operator_modes import Kind, Word
 from act_core.db.policy_models import Standing
 from act_core.engine.blackhole import judge_probe, probed
 from act_core.engine.claim import intent
@@ -45,6 +46,7 @@ async def keep_modes(rt: Runtime) -> Counts:
     looked.at, changed, counts = now, 0, Counts()
     for ce in await rt.read(to_change, now):
         changed += await rt.write(change, ce, now)
+    changed += await _operators(rt, now)
     policy = rt.settings.arc.blackhole
     for ce in await rt.read(probed, policy, now):
         await rt.write(judge_probe, ce, policy, now)
@@ -54,6 +56,21 @@ async def keep_modes(rt: Runtime) -> Counts:
             await rt.note(over)
         counts = await give_up_late(rt)
     return counts + Counts({"modes": changed} if changed else {})
+
+
+async def _operators(rt: Runtime, now: datetime) -> int:
+    """Words of operators whose time is over, and shares that are emptied."""
+    over, empty = await rt.read(_done_with, now)
+    ended = await rt.write(operator_modes.end_over, now) if over else []
+    for word in ended:
+        logger.info("%s %s mode=%s is over, as its owner wanted", word.kind, word.name, word.mode)
+    return len(ended) + sum([await rt.write(operator_modes.emptied, word, now) for word in empty])
+
+
+def _done_with(session: Session, now: datetime) -> tuple[bool, list[Word]]:
+    draining = operator_modes.draining(session, now, Kind.SHARE)
+    empty = [one for one in draining if filling.share_is_empty(session, one.name)]
+    return operator_modes.any_over(session, now), empty
 
 
 async def give_up_late(rt: Runtime) -> Counts:

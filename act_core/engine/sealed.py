@@ -27,7 +27,7 @@ class Opened:
 
 def vault(rt: Runtime) -> Vault:
     """The tower's key, as this process knows it."""
-    return rt.kept(Vault, _open_vault)
+    return rt.kept(Vault, _open_vault, of=key_file)
 
 
 def _open_vault(settings: Settings) -> Vault:

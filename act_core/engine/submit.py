@@ -13,6 +13,7 @@ from act_core.engine.claim import Claimed, Terms, claim, intent
 from act_core.engine.fill import Held, Limits
 from act_core.engine.identity import identity
 from act_core.engine.judging import by_rules
+from act_core.engine.marks import marked
 from act_core.engine.sealed import Opened, opened
 from act_core.engine.settling import backoff, counted, pause, settle
 from act_core.engine.transfers import Came, carry, chunked, lot
@@ -20,17 +21,32 @@ from act_core.errors import ActError, OutcomeUnknown
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
 from act_core.reasons import Reason, Topic
 from act_core.runtime import Counts, Runtime
+from act_core.settings.model import Jobs, Site
+from act_core.settings.policy import Fill
 from act_core.states import CeState, Request
+from act_core.work import at_most
 
 __all__ = ["after_inputs", "after_submit", "back", "intent", "send_inputs", "submit", "to_upload"]
 Answer = RemoteId | Refused | OutcomeLost
 SENDING = "sending"  # pauses by itself: a full CE's jobs are killed and given their inputs all the same
 TOLD, TOLD_FOR = "told", timedelta(minutes=1)  # another process may have written something else meanwhile
 TELLS_EACH = timedelta(minutes=2)
-TERMS = ("maxjobs", "a", "b", "b_set", "most", "start", "end", "until", "unit")  # facts that few jobs change
+TERMS = (
+    "maxjobs",
+    "a",
+    "b",
+    "b_set",
+    "most",
+    "start",
+    "end",
+    "until",
+    "unit",
+    "mode",
+    "reason",
+)  # facts that few jobs change
 PAUSE_WHEN_FULL = timedelta(seconds=5)
 PAUSE_WHEN_TOO_LONG = timedelta(seconds=30)  # all that waits was read to find that nothing of it may go
-TOO_LONG = frozenset({Reason.DOWNTIME_AHEAD, Reason.PROXY_SHORT})
+TOO_LONG = frozenset({Reason.DOWNTIME_AHEAD, Reason.PROXY_SHORT, Reason.TOWER_DRAIN})
 PAUSES = timedelta(seconds=5), timedelta(minutes=1)  # the CE fails a job whose inputs do not come in time
 
 
@@ -85,7 +101,7 @@ async def _send(
     deadline = min(attempt.send_deadline for attempt in picked.values() if attempt.send_deadline)
     try:
         answers: Mapping[SubmissionKey, Answer] = await end.submit(
-            {key: specs[attempt.description_id] for key, attempt in picked.items()}, deadline
+            {key: marked(attempt, specs[attempt.description_id]) for key, attempt in picked.items()}, deadline
         )
     except OutcomeUnknown as err:
         answers = {key: OutcomeLost(str(err)) for key in picked}
@@ -122,19 +138,24 @@ async def terms_of(rt: Runtime, ce: str, traits: Traits) -> Terms:
     """What the configuration says of submissions to this CE now. Raises CredentialError: it cannot be shown any."""
     site, arc = await rt.site(ce), rt.settings.arc
     shown, now = await identity(rt, ce), rt.now()
-    limits = Limits(
-        maxjobs=site.maxjobs,
-        a=arc.jobs.queuefraction if site.queuefraction is None else site.queuefraction,
-        b=arc.jobs.queueoffset if site.queueoffset is None else site.queueoffset,
-        slots=arc.fill.unit == "slots",
-        rate=arc.fill.rate,
-        stalled=arc.fill.stalled,
-        capacity_age=arc.fill.capacityage,
-        weights=arc.fill.shares,
-        most=site.batch or traits.batch,
-    )
+    limits = limits_of(site, arc.jobs, arc.fill, at_most(site.batch or traits.batch))
     covers = shown.proxy_until - now - arc.jobs.queuetime - arc.voms.margin if shown and shown.proxy_until else None
     return Terms(limits, arc.jobs.spread, arc.jobs.senddeadline, arc.downtime.fit, shown, covers)
+
+
+def limits_of(site: Site, jobs: Jobs, fill: Fill, most: int) -> Limits:
+    """What the configuration says of how full a CE is kept. `most`: jobs of one submission."""
+    return Limits(
+        maxjobs=site.maxjobs,
+        a=jobs.queuefraction if site.queuefraction is None else site.queuefraction,
+        b=jobs.queueoffset if site.queueoffset is None else site.queueoffset,
+        slots=fill.unit == "slots",
+        rate=fill.rate,
+        stalled=fill.stalled,
+        capacity_age=fill.capacityage,
+        weights=fill.shares,
+        most=most,
+    )
 
 
 async def tell_waits(rt: Runtime, ce: str, held: Mapping[str, Held]) -> None:

@@ -77,6 +77,9 @@ class Lot(Generic[A]):
     def __len__(self) -> int:
         return sum(len(one.attempts) for one in self._all)
 
+    def calls(self) -> "list[asyncio.Task[Mapping[RemoteId, A]]]":
+        return [one.task for one in self._all]
+
     def over(self) -> bool:
         """Whether there is anything to settle."""
         return any(one.task.done() for one in self._all)

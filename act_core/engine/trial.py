@@ -5,7 +5,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from act_core.errors import ActError, CredentialError, ProtocolError
 from act_core.ids import TowerId, trial_key
 from act_core.jobspec import InputFile, JobSpec, OutputFile
 from act_core.states import ENDED, CeState
+from act_core.words import redact
 
 SEND = timedelta(seconds=30)
 LONGEST_PAUSE = 5.0
@@ -69,7 +70,7 @@ class Trial:
 
     def _told(self, found: Finding) -> bool:
         self.good = self.good and not found.bad
-        self.tell(found)
+        self.tell(replace(found, words=redact(found.words)))
         return not found.bad
 
     async def _step(self, name: str, check: Callable[[], Awaitable[Finding]]) -> bool:

@@ -135,11 +135,17 @@ def _hours(time: timedelta) -> str:
     return f"{time.total_seconds() / 3600:g} h"
 
 
-async def abandon(rt: Runtime, ce: str, why: str, actor: str, identity: int | None = None) -> Counts:
-    """Give up all that a CE has of ours, or all that one identity left there, in batches."""
+async def abandon(
+    rt: Runtime, ce: str, why: str, actor: str, identity: int | None = None, sent: datetime | None = None
+) -> Counts:
+    """Give up all that a CE has of ours, or what one identity left there, or what was sent by then; in batches."""
     commit = await _commit(rt, ce)
     counts, last = Counts(), 0
-    what = partial(silence.there, ce=ce) if identity is None else partial(silence.of_identity, ce=ce, identity=identity)
+    what = partial(silence.there, ce=ce)
+    if identity is not None:
+        what = partial(silence.of_identity, ce=ce, identity=identity)
+    elif sent is not None:
+        what = partial(silence.of_before, ce=ce, sent=sent)
     while rows := await rt.read(what, after=last, limit=BATCH):
         now, last = rt.now(), rows[-1].id
         found = {attempt: decision for attempt in rows if (decision := given_up(attempt, now, why, commit))}

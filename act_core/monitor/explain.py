@@ -38,10 +38,12 @@ class Answer:
     since: datetime | None
     next: tuple[str, ...]
     do: tuple[str, ...]
+    tower: tuple[str, ...] = ()  # what is wrong with the tower itself, whatever was asked for
 
     def for_programs(self) -> dict[str, Any]:
         parts = {"why": list(self.why), "next": list(self.next), "do": list(self.do)}
-        return {"subject": self.subject, "since": at(self.since), **parts}
+        tower = {"tower": list(self.tower)} if self.tower else {}
+        return {"subject": self.subject, "since": at(self.since), **parts, **tower}
 
     def lines(self, now: datetime) -> Iterator[str]:
         """For people; times are UTC."""

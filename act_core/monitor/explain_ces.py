@@ -1,7 +1,7 @@
 """Why a CE is as it is, and why it takes no jobs: pure, from what the tables say of it."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,13 +11,15 @@ from act_core.db.explaining import EVERYWHERE, Missing, Waiting
 from act_core.db.filling import Stands
 from act_core.db.models import Ce
 from act_core.db.modes import BLACKHOLE, OPERATOR
+from act_core.db.operator_modes import Words
 from act_core.db.policy_models import BrakeRow, CredentialRow, DowntimeRow, Standing
 from act_core.engine.fill import EXACT, Here, Share, here_of
 from act_core.monitor.explain import Answer, Draft, Part
+from act_core.monitor.explain_words import concerning, mode_do, part_of, who_of
 from act_core.monitor.sentences import told
 from act_core.monitor.times import moment, some, span
 from act_core.reasons import Reason, Topic
-from act_core.settings.model import Site
+from act_core.settings.model import NO_LIMIT
 from act_core.states import ON_CE, CeState
 
 MODES: Mapping[str, str] = {
@@ -30,8 +32,8 @@ MODES: Mapping[str, str] = {
 SILENT = ("offline", "abandoned")
 # What the tables of the CE itself, of brakes and of downtimes tell better than a line of the ledger.
 _TOLD_ELSEWHERE = {Topic.MODE.value: "mode", Topic.BREAKER.value: "breaker", Topic.BRAKE.value: "brake"}
+_OF_ITS_JOBS = (Topic.UNSEEN, Topic.IDENTITY, Topic.MOVED, Topic.BRAKE)
 _SOME = (Reason.SHARE_FULL, Reason.PROXY_SHORT, Reason.DOWNTIME_AHEAD)  # other jobs are sent all the same
-NO_LIMIT = Site().maxjobs
 _SOON = timedelta(days=2)  # a downtime that is announced is of interest so long before
 _QUIET = timedelta(minutes=15)  # a CE with jobs is heard of more often
 
@@ -54,6 +56,7 @@ class Look:
     shown: str = ""  # the file of the credential that the CE is shown
     stands: tuple[Stands, ...] = ()  # what counts against its limits
     missing: tuple[Missing, ...] = ()  # jobs that its good answers do not know
+    words: Words = field(default_factory=Words)  # what operators want of the tower and of shares
 
     @property
     def living(self) -> int:
@@ -73,12 +76,14 @@ def parts(look: Look, now: datetime, share: str | None = None) -> list[Part]:
         return [Part(f"{name} is in no table: nobody names it.", "Nothing is sent there.", do, there=True)]
     found = [*_kind(look, row), *_mode(row, now), *_breaker(look, row, now)]
     if look.stopped:
-        do = "Take downtime.stopsubmission out of aCTConfigARC.yaml, then `act down` and `act up`."
+        do = "Take downtime.stopsubmission out of aCTConfigARC.yaml."
         found.append(Part("Nothing is submitted anywhere: downtime.stopsubmission is on.", "", do))
+    whom = {one.share for one in look.waiting} if share is None else {share}
+    found += [part_of(one, now) for one in concerning(look.words, whom)]
     found += _missing(look, now)
     found += [_brake(one, now) for one in look.brakes if _holds(one, look, share)]
     found += [_downtime(one, row, now) for one in look.downtimes if one.start - now < _SOON]
-    said = {"mode": row.mode != "on", "breaker": _open(row, now), "brake": bool(look.brakes)}
+    said = {"mode": row.mode != "on", "breaker": True, "brake": bool(look.brakes)}
     lines = [one for one in look.standing if not said.get(_TOLD_ELSEWHERE.get(one.topic, ""), False)]
     lines = [one for one in lines if not (look.stopped and one.code == Reason.NO_SUBMISSION) and _counts(one, look)]
     return found + [line_of(one, now, look) for one in lines if share is None or one.share in ("", share)]
@@ -91,7 +96,7 @@ def line_of(one: Standing, now: datetime, look: Look | None = None, job: str = "
     tell = told(one.code, facts | fresh, now)
     if _room(fresh):
         return Part(tell.why, "There is room again: the next round of submit sends more.", "", one.since, stops=False)
-    stops, there = one.topic in (Topic.SUBMIT, Topic.MODE), one.topic in (Topic.UNSEEN, Topic.IDENTITY, Topic.BRAKE)
+    stops, there = one.topic in (Topic.SUBMIT, Topic.MODE), one.topic in _OF_ITS_JOBS
     n = next((known.n for known in look.waiting if known.share == one.share), one.n) if look else one.n
     whose = f"share {one.share}" if one.share else "no share" if one.topic == Topic.SUBMIT else ""
     held = f"{whose}, {some(n)}, since {moment(one.since, now)}" if whose and n else ""
@@ -115,10 +120,15 @@ def _fresh(one: Standing, look: Look) -> dict[str, Any]:
 
 
 def _counts(one: Standing, look: Look) -> bool:
-    """Whether a line can still be true: in another mode than `on` nobody looks who waits, and who has left is gone."""
+    """Whether a line can still be true: in another mode than `on` nobody looks who waits, and who has left is gone.
+
+    What operators want is told from their own table.
+    """
+    if one.code in (Reason.TOWER_DRAIN, Reason.SHARE_MODE):
+        return False
     if one.topic == Topic.SUBMIT:
         return look.row is not None and look.row.mode == "on"
-    return one.topic != Topic.IDENTITY or bool(look.stands)
+    return one.topic not in (Topic.IDENTITY, Topic.MOVED) or bool(look.stands)
 
 
 def _room(fresh: dict[str, Any]) -> bool:
@@ -157,21 +167,11 @@ def _mode(row: Ce, now: datetime) -> Iterator[Part]:
     why += f" at {moment(row.mode_since, now)}" if row.mode_since else ""
     why += f" ({row.mode_reason})." if row.mode_reason else "."
     until = row.mode_until
-    after = f"It goes on at {moment(until, now)}." if until else f"It stays so until {_who(row)} changes it."
+    after = f"It goes on at {moment(until, now)}." if until else f"It stays so until {who_of(row)} changes it."
     if row.mode == "rest" and row.mode_owner == BLACKHOLE:
         probe = f"is sent at {moment(row.probe_at, now)}" if row.probe_at else "has been sent"
         after = f"One job {probe} to see whether it is well again; when that one ends well, the rest is over."
-    yield Part(why, after, _mode_do(row), row.mode_since or row.modified, there=row.mode in SILENT)
-
-
-def _who(row: Ce) -> str:
-    return "CRIC" if row.mode_owner == "cric" else "the configuration" if row.mode_owner == "config" else "somebody"
-
-
-def _mode_do(row: Ce) -> str:
-    if row.mode_owner == "config":
-        return f"Set sites.{row.name}.status to online (or name it again) in aCTConfigARC.yaml, then `act bootstrap`."
-    return f"`act ces on {row.name}` lets it take jobs again."
+    yield Part(why, after, mode_do(row), row.mode_since or row.modified, there=row.mode in SILENT)
 
 
 def _open(row: Ce, now: datetime) -> bool:
@@ -224,7 +224,7 @@ def _downtime(one: DowntimeRow, row: Ce, now: datetime) -> Part:
         if row.mode == "on" and row.mode_owner == OPERATOR:
             return Part(f"{why} An operator has jobs sent all the same.", stops=False)
         if one.end >= FOREVER:
-            do = f"Take {one.ce} out of downtime.clusters in aCTConfigARC.yaml, then `act bootstrap`."
+            do = f"Take {one.ce} out of downtime.clusters in aCTConfigARC.yaml."
             return Part(why, "It lasts until it is no longer listed.", do)
         do = f"Wait, or `act ces on {row.name}` if the CE is well."
         return Part(why, f"It ends at {moment(one.end, now)}.", do, one.start)
@@ -281,7 +281,7 @@ def _load(look: Look, row: Ce) -> str:
         counts[state.value] = counts.get(state.value, 0) + n
     words = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none"
     most = f"of at most {row.maxjobs} jobs" if row.maxjobs < NO_LIMIT else "jobs, and no maxjobs"
-    return f"It has {look.living} {most} (all that the tables hold: {words})."
+    return f"It has {look.living} {most} (all attempts in the tables: {words})."
 
 
 def _credential(look: Look, now: datetime) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from act_core.monitor.explain import Answer, Draft
+from act_core.monitor.explain import Answer, Draft, Part
 from act_core.monitor.explain_case import Case, ce_away, held_by_rule, not_before
 from act_core.monitor.explain_ces import line_of, loses, obstacles
 from act_core.monitor.explain_over import over
 from act_core.monitor.explain_panda import fenced, panda
+from act_core.monitor.explain_words import concerning, part_of
 from act_core.monitor.times import moment, span
 from act_core.states import LIVING, PUBLISHED, CeState, Request
 
@@ -81,9 +82,11 @@ def _waits(case: Case, draft: Draft, now: datetime) -> None:
 def _candidates(case: Case, draft: Draft, now: datetime) -> list[str]:
     """Those of its CEs that could take it; of the others, why they do not."""
     free: list[str] = []
+    everywhere = _everywhere(case, now)
+    draft.add(everywhere)
     for look in case.looks:
-        found = obstacles(look, now, case.job.share)
-        if not found:
+        found = [one for one in obstacles(look, now, case.job.share) if one not in everywhere]
+        if not found and not everywhere:
             free.append(look.name)
             draft.say(why=f"{look.name} could take it.")
         for part in found:
@@ -98,9 +101,14 @@ def _candidates(case: Case, draft: Draft, now: datetime) -> list[str]:
         if now - case.job.state_since > _LONG:
             draft.say(do="It has waited long for that: see whether the tower is up, `act status`.")
             draft.say(do=f"`act sweep submit --ce {free[0]}` does a round by hand.")
-    elif case.looks:
+    elif case.looks and not everywhere:
         draft.next.insert(0, "It is sent when the first of its CEs takes jobs again.")
     return free
+
+
+def _everywhere(case: Case, now: datetime) -> list[Part]:
+    """What operators want that keeps it from every CE."""
+    return [part_of(one, now) for look in case.looks[:1] for one in concerning(look.words, {case.job.share})]
 
 
 def _named(ce: str, sentence: str) -> str:

@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from act_core.credentials.places import proxy_of, token_of
-from act_core.db import brakes, explaining, ledger, listing, panda_story
+from act_core.db import brakes, explaining, ledger, listing, operator_modes, panda_story
 from act_core.db.listing import Filter
 from act_core.db.models import AttemptColumns, Ce
 from act_core.db.panda_story import PandaStory
 from act_core.db.policy_models import BrakeRow
-from act_core.engine.fetch import result_dir
+from act_core.engine.results import result_dir
 from act_core.errors import ConfigError
 from act_core.monitor.explain_case import Case
 from act_core.monitor.explain_ces import Look
+from act_core.monitor.panda_names import server_of
 from act_core.runtime import site_of
 from act_core.settings.model import Settings, Site
 from act_core.states import CeState
@@ -45,7 +46,7 @@ def read_ces(
     rows = explaining.ce_rows(session, names)
     standing = explaining.held_up(session, names)
     holding, downtimes = brakes.on(session), explaining.downtimes(session, now)
-    stands = explaining.stands(session, names)
+    stands, words = explaining.stands(session, names), operator_modes.standing(session, now)
     endpoints = {name: rows[name].endpoint if name in rows else "" for name in names}
     return [
         Look(
@@ -58,6 +59,7 @@ def read_ces(
             settings.arc.breaker.longest,
             settings.arc.downtime.stopsubmission,
             stands=tuple(stands.get(name, ())),
+            words=words,
         )
         for name in names
     ]
@@ -81,6 +83,8 @@ def read_job(session: Session, settings: Settings, one: str, back_ends: Collecti
     waits = newest.state == CeState.TOSUBMIT.value
     names = listing.candidates(session, newest.placement_id) if waits else [newest.ce] if newest.ce else []
     looks = read_ces(session, settings, names, back_ends, now)
+    if newest.attempt > 1:  # a tower that is drained sends what was tried before
+        looks = [replace(look, words=replace(look.words, tower=None)) for look in looks]
     here = result_dir(settings, newest.app, newest.app_job_id, newest.attempt, newest.created)
     return Case(
         newest,
@@ -104,22 +108,13 @@ def _panda(session: Session, settings: Settings, job: AttemptColumns, earlier: S
     if job.app != ATLAS and job.app not in settings.app.instances:
         return None
     held = settings if job.app == ATLAS else settings.seen_by(job.app)
-    return panda_story.story(session, _server(held), job.app_job_id, earlier)
+    return panda_story.story(session, server_of(held), job.app_job_id, earlier)
 
 
 def read_unbound(session: Session, settings: Settings, name: str) -> PandaStory | None:
     """A PanDA job by the engine's name of it; None: none is known."""
-    found = (panda_story.story(session, _server(held), name, ()) for held in settings.everybody())
+    found = (panda_story.story(session, server_of(held), name, ()) for held in settings.everybody())
     return next(filter(None, found), None)
-
-
-def panda_names(session: Session, settings: Settings, one: str) -> list[tuple[str, str]]:
-    """Server and engine's name of the PanDA jobs that a PandaID, or PandaID.attemptNr, means."""
-    return panda_story.numbered(session, [_server(held) for held in settings.everybody()], one)
-
-
-def _server(settings: Settings) -> str:
-    return settings.app.panda.server.removeprefix("https://").rstrip("/")
 
 
 def _by_id(session: Session, wanted: Filter, limit: int) -> list[tuple[AttemptColumns, bool]]:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from act_core.monitor.times import UNKNOWN, moment
-from act_core.reasons import TELLS, Reason, Tell
+from act_core.reasons import Reason
+from act_core.tells import TELLS, Tell
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:?00)")
 _LONGEST = 400  # characters of one fact
+_NOT_SAID = {"until": "somebody ends it", "reason": "no reason was given", "owner": "somebody"}  # of a mode
 
 
 class _Total(string.Formatter):
@@ -43,7 +45,7 @@ _REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
 
 def filled(template: str, facts: Mapping[str, Any], now: datetime) -> str:
     """One sentence. Facts that are times are told as moments."""
-    known = {name: _readable(value, now) for name, value in facts.items()}
+    known = _NOT_SAID | {name: _readable(value, now) for name, value in facts.items() if value or name not in _NOT_SAID}
     try:
         return _FILLER.vformat(template, (), known)
     except ValueError:  # no template at all

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from act_core.settings.quantities import FilePath, Seconds, Switch
 from act_core.settings.section import Section
 
 INSTANCE = r"^[a-z][a-z0-9_]{0,10}$"  # a name of an instance; its jobs' application; a part of `origin` in tables
+ANALYSIS = frozenset({"user", "panda"})  # labels of users' jobs
 APPLICATIONS = ("atlas", "manual", "simple")
 PRODUCTION = "production"  # the role that PanDA's new API asks of everything that writes (panda.md 1.3)
 
@@ -186,7 +187,10 @@ class Books(Section):
 
 
 class Modules(Section):
-    app: tuple[str, ...] = ("manual",)
+    """Which applications there are (docs/applications.md)."""
+
+    app: tuple[str, ...] = ("manual",)  # names of installed ones, or dotted paths of packages with an `APP`
+    path: tuple[FilePath, ...] = ()  # directories of packages that are not installed
 
 
 class Atlas(Section):
@@ -211,6 +215,7 @@ class AppSettings(Atlas):
     """aCTConfigAPP.yaml."""
 
     modules: Modules = Modules()
+    apps: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)  # applications' own keys, by name
     books: Books = Books()
     instances: Mapping[Annotated[str, Field(pattern=INSTANCE)], Instance] = Field(default_factory=dict)
 

@@ -8,13 +8,12 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from act_core.errors import ConfigError
+from act_core.foreign import YAML_ERRORS, TooMuch, weigh
 
 MAX_NODES, MAX_DEPTH, MAX_KEY = 100_000, 40, 200
 MERGE = "tag:yaml.org,2002:merge"
 Tree = dict[str, Any]
 Pairs = Iterator[tuple[yaml.Node, yaml.Node, bool]]
-# what PyYAML raises for texts such as `!!int ""`, `!!bool x`, `!!timestamp x`, "\UFFFFFFFF"
-YAML_ERRORS = (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,17 @@ def read_document(text: str, name: str) -> Document:
     """Read one YAML document; `name` is its file in messages. Raises ConfigError if it cannot be read at all."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:
+            weigh(node, MAX_NODES, MAX_DEPTH)
+    except TooMuch as err:
+        raise ConfigError(f"{name}:{err.line}: {err}") from err
     except yaml.MarkedYAMLError as err:
         line = f":{err.problem_mark.line + 1}" if err.problem_mark else ""
         raise ConfigError(f"{name}{line}: not YAML: {err.problem or 'it ends too early'}") from err
     except YAML_ERRORS as err:
         raise ConfigError(f"{name}: not YAML: {_kind_of(err)}") from err
     reader = _Reader(name)
-    value = None if node is None else reader.value(node, "", 0)
+    value = None if node is None else reader.value(node, "")
     return Document(value, reader.lines, tuple(reader.problems))
 
 
@@ -65,15 +68,13 @@ class _Reader:
     name: str
     lines: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    nodes: int = 0
     constructor: SafeConstructor = field(default_factory=SafeConstructor)
 
-    def value(self, node: yaml.Node, key: str, depth: int) -> Any:
-        self._count(node, depth)
+    def value(self, node: yaml.Node, key: str) -> Any:
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, key, depth)
+            return self._mapping(node, key)
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(one, f"{key}.{i}", depth + 1) for i, one in enumerate(node.value)]
+            return [self.value(one, f"{key}.{i}") for i, one in enumerate(node.value)]
         return self._scalar(node, key)
 
     def _scalar(self, node: yaml.Node, key: str) -> Any:
@@ -86,22 +87,21 @@ class _Reader:
             raise ConfigError(f"{self._at(node)}: {shown(key)}: half of a character (a lone surrogate)")
         return value
 
-    def _mapping(self, node: yaml.MappingNode, key: str, depth: int) -> Tree:
+    def _mapping(self, node: yaml.MappingNode, key: str) -> Tree:
         found: Tree = {}
-        for name_node, value_node, merged in self._pairs(node, depth):
+        for name_node, value_node, merged in self._pairs(node):
             name = self._name(name_node)
             dotted = f"{key}.{name}" if key else name
             if name not in found:
                 self.lines[dotted] = self._at(name_node)
-                found[name] = self.value(value_node, dotted, depth + 1)
+                found[name] = self.value(value_node, dotted)
             elif not merged:
                 first = self.lines[dotted].rpartition(":")[2]
                 self.problems.append(f"{self._at(name_node)}: {shown(dotted)} stands here again; first in line {first}")
         return found
 
-    def _pairs(self, node: yaml.MappingNode, depth: int) -> Pairs:
+    def _pairs(self, node: yaml.MappingNode) -> Pairs:
         """Keys and values: its own, then those of `<<: *other`, which give way."""
-        self._count(node, depth)
         merged: list[yaml.Node] = []
         for name_node, value_node in node.value:
             if name_node.tag == MERGE:
@@ -111,20 +111,13 @@ class _Reader:
         for one in merged:
             if not isinstance(one, yaml.MappingNode):
                 raise ConfigError(f"{self._at(one)}: << takes a section with keys")
-            for name_node, value_node, _ in self._pairs(one, depth + 1):
-                self._count(name_node, depth)
+            for name_node, value_node, _ in self._pairs(one):
                 yield name_node, value_node, True
 
     def _name(self, node: yaml.Node) -> str:
         if isinstance(node, yaml.ScalarNode) and len(node.value) <= MAX_KEY and encodable(node.value):
             return str(node.value)
         raise ConfigError(f"{self._at(node)}: a key must be a word")
-
-    def _count(self, node: yaml.Node, depth: int) -> None:
-        """Aliases may name a node many times, and even from within itself."""
-        self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            raise ConfigError(f"{self._at(node)}: nested too deep, or too much")
 
     def _at(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}"

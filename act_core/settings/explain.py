@@ -1,6 +1,5 @@
 """What holds, and where it comes from; secrets are hidden."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,10 +12,9 @@ from act_core.settings.app_model import Instance
 from act_core.settings.complaints import NAMES
 from act_core.settings.model import Settings
 from act_core.settings.section import Section
+from act_core.words import HIDDEN, redact, tells_a_secret
 
-HIDDEN, DEFAULT = "***", "default"
-_SECRET_KEY = re.compile(r"(^|[_-])(password|passwd|passphrase|secret|secrets|token|apikey|key)$", re.IGNORECASE)
-_USERINFO = re.compile(r"(://[^/@\s:]*:)[^/@\s]+@")
+DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +34,17 @@ class Row:
 def explain(settings: Settings) -> tuple[Row, ...]:
     """A row for every key of both files, those of each configured CE and queue included, in the models' order."""
     rows = [Row("", "state_dir", str(settings.state_dir), settings.lines.get("state_dir", DEFAULT))]
-    for kind, section in (("arc", settings.arc), ("app", settings.app)):
-        rows += (Row(NAMES[kind], key, value, _origin(settings, key)) for key, value in _leaves(section, ""))
+    rows += (
+        Row(NAMES[kind], key, plain(value, key.rpartition(".")[2]), _origin(settings, key))
+        for kind, key, value in leaves(settings)
+    )
     return tuple(rows)
+
+
+def leaves(settings: Settings) -> Iterator[tuple[str, str, Any]]:
+    """File (arc, app), dotted key and value of all that holds, secrets included."""
+    for kind, section in (("arc", settings.arc), ("app", settings.app)):
+        yield from ((kind, key, value) for key, value in _leaves(section, ""))
 
 
 def in_words(value: Any) -> str:
@@ -70,26 +76,26 @@ def _leaves(section: Section, above: str, own: bool = False) -> Iterator[tuple[s
             for inner, one in value.items():
                 yield from _leaves(one, f"{key}.{inner}.", own or isinstance(one, Instance))
         else:
-            yield key, _plain(value, name)
+            yield key, value
 
 
-def _plain(value: Any, name: str = "") -> Any:
+def plain(value: Any, name: str = "") -> Any:
     """A value as JSON has it. A back end's own options may hold secrets too: their names tell."""
     match value:
         case SecretStr():
             return HIDDEN if value.get_secret_value() else ""
         case dict():
-            return {str(key): _plain(one, str(key)) for key, one in value.items()}
+            return {str(key): plain(one, str(key)) for key, one in value.items()}
         case list() | tuple() | set():
-            return [_plain(one, name) for one in value]
-        case _ if value and _SECRET_KEY.search(name):
+            return [plain(one, name) for one in value]
+        case _ if value and tells_a_secret(name):
             return HIDDEN
         case None | bool() | int() | float():
             return value
         case timedelta():
             return span(value)
         case Path() | str():
-            return _USERINFO.sub(rf"\1{HIDDEN}@", str(value))
+            return redact(str(value))
         case _:
             return str(value)
 

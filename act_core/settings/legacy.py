@@ -13,7 +13,9 @@ ROWS = (
     ("arc", "logger.arclevel", "the ARC library is not used"),
     ("arc", "logger.size", "logs are rotated by the day"),
     ("arc", "downtime.srmdown", "a storage that does not answer is asked again later by itself"),
-    ("arc", "monitor", "metrics are not served in this version"),
+    ("arc", "monitor.rucioprometheusport", LDMX),
+    ("arc", "rest", "how much is transferred at a time is each back end's own matter"),
+    ("app", "disabledProcs", "there are no processes by daemon and CE; `act ces` says what a CE gets"),
     ("app", "db", "the database is named in aCTConfigARC.yaml; the original never read it here"),
     ("app", "executable.ptarurl*", "only pilot 3 is sent: executable.p3tarurl"),
     ("app", "executable.wrapper", LDMX),
@@ -28,6 +30,25 @@ ROWS = (
     ("app", "user", "the client REST service is not in this version"),
     ("app", "jobs", LDMX),
 )
+
+MODULES = {
+    "act.arc": "the engine for ARC is always there",
+    "act.condor": "the engine for HTCondor is always there",
+    "act.client": "jobs by hand are the application `manual`, which serves no network",
+    "act.ldmx": LDMX,
+}
+PACKAGE = "act."
+
+
+def modules_today(named: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The applications that the original's module names mean, and a reason for each name that means none."""
+    found, reasons = [], []
+    for name in named:
+        if reason := MODULES.get(name.lower()):
+            reasons.append(f"{name} has no effect: {reason}")
+        else:
+            found.append(name[len(PACKAGE) :] if name.lower().startswith(PACKAGE) else name)
+    return found, reasons
 
 
 def legacy_reason(kind: str, keys: Sequence[str]) -> str | None:

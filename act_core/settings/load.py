@@ -13,13 +13,14 @@ from act_core.settings.app_model import AppSettings
 from act_core.settings.complaints import MODELS, NAMES, annotation_at, complaints
 from act_core.settings.document import Tree, read_document, shown
 from act_core.settings.environment import Overlay
-from act_core.settings.legacy import legacy_reason
+from act_core.settings.legacy import legacy_reason, modules_today
 from act_core.settings.model import ArcSettings, Settings
 from act_core.settings.odds import at_odds
 from act_core.settings.section import Section
 
 VARIABLES = {"arc": "ACTCONFIGARC", "app": "ACTCONFIGAPP"}
 MAX_BYTES, MAX_TOLD = 1_000_000, 50
+IN_BOTH = {"db", "monitor", "jobs"}  # sections that the original has in either file
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,14 @@ def find(kind: str, given: Path | None, env: Mapping[str, str]) -> Path | None:
     return None
 
 
+def kind_of(path: Path) -> str:
+    """Which of the two files this is, by what stands in it: arc or app. Raises ConfigError if it cannot be read."""
+    tree = read_document(_text(path), str(path)).value
+    names = set(tree) if isinstance(tree, dict) else set()
+    arc, app = ((names - IN_BOTH) & set(MODELS[kind].model_fields) for kind in ("arc", "app"))
+    return "app" if len(app - arc) > len(arc - app) else "arc"
+
+
 def state_directory(env: Mapping[str, str]) -> Path:
     """What the environment alone says: known even where the files are bad. Raises ConfigError.
 
@@ -151,7 +160,22 @@ def _tree(kind: str, given: Path | None, env: Mapping[str, str], reading: _Readi
     if not isinstance(document.value, dict):
         reading.problems.append(f"{path}:1: sections with keys are wanted")
         return {}
+    if kind == "app":
+        _translate_modules(document.value, reading)
     return _meaningful(kind, document.value, (), reading)
+
+
+def _translate_modules(tree: Tree, reading: _Reading) -> None:
+    """Its second generation had a list in the place of the section."""
+    modules = tree.get("modules")
+    named = modules.get("app") if isinstance(modules, dict) else modules
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        return
+    found, reasons = modules_today(named)
+    lines = reading.lines["app"]
+    where = lines.setdefault("modules.app", lines["modules"])
+    reading.warnings += (f"{where}: modules.app: {shown(reason)}" for reason in reasons)
+    tree["modules"] = (modules if isinstance(modules, dict) else {}) | {"app": found or None}
 
 
 def _text(path: Path) -> str:
@@ -193,4 +217,4 @@ def _validated(kind: str, tree: Tree, reading: _Reading) -> Section:
         return MODELS[kind]()
 
 
-__all__ = ["BadSettings", "Loaded", "find", "load_settings", "state_directory"]
+__all__ = ["BadSettings", "Loaded", "find", "kind_of", "load_settings", "state_directory"]

@@ -1,11 +1,12 @@
 """The typed configuration: what each key means, its unit and its default. How it is read: `load`."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from act_core.settings.app_model import AppSettings
 from act_core.settings.instances import settings_of
@@ -14,6 +15,7 @@ from act_core.settings.policy import (
     BlackHole,
     Brake,
     Clean,
+    Disk,
     Downtime,
     Errors,
     Fill,
@@ -23,7 +25,12 @@ from act_core.settings.policy import (
     Voms,
 )
 from act_core.settings.quantities import FilePath, Seconds
+from act_core.settings.retention import Retention, one_meaning
 from act_core.settings.section import Section
+from act_core.settings.web import Web
+from act_core.words import redact
+
+_CONDOR = re.compile(r"[^/\s]+:9619")
 
 
 class Db(Section):
@@ -37,8 +44,22 @@ class Db(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=3306, ge=1, le=65535)
     socket: FilePath | None = None
-    tls_ca: FilePath | None = None  # verified TLS to the server, with this CA
+    tls_ca: FilePath | None = None  # verified TLS to the server, with this CA; a server without TLS is refused
+    tls_cert: FilePath | None = None  # our certificate, where the server wants one
+    tls_key: FilePath | None = None  # its key; default: in the same file
     pool: int = Field(default=8, ge=1, le=100)  # connections of one process, and threads that use them
+
+    @model_validator(mode="after")
+    def _verified(self) -> Self:
+        """We show ourselves only to a server that is known."""
+        if (self.tls_cert or self.tls_key) and self.tls_ca is None:
+            raise ValueError("tls_cert and tls_key want tls_ca")
+        if self.tls_key and self.tls_cert is None:
+            raise ValueError("tls_key wants tls_cert")
+        return self
+
+
+NO_LIMIT = 999_999  # jobs
 
 
 class Site(Section):
@@ -46,7 +67,7 @@ class Site(Section):
 
     endpoint: str = ""
     kind: str = "arc-rest"  # a back end: `act ces list --kinds`
-    maxjobs: int = Field(default=999_999, ge=0)
+    maxjobs: int = Field(default=NO_LIMIT, ge=0)
     status: Literal["online", "offline"] = "online"
     proxy: FilePath | None = None  # default: the proxy of `role`, or voms.proxypath
     role: str | None = None  # of voms.roles; default: the first
@@ -60,6 +81,22 @@ class Site(Section):
     patience: Seconds = timedelta(hours=1)  # how long a job may be absent from good answers before it is lost
     deadline: Seconds = timedelta(seconds=60)  # of one call, all its chunks and retries included
     options: Mapping[str, Any] = Field(default_factory=dict)  # the back end's own keys
+
+    @field_validator("endpoint")
+    @classmethod
+    def _bare(cls, endpoint: str) -> str:
+        """Endpoints are shown to everybody."""
+        if redact(endpoint) != endpoint:
+            raise ValueError("no password can stand in it: a CE is shown a proxy or a token (`credential`)")
+        return endpoint
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_port(cls, given: Any) -> Any:
+        """The original's files name no kind: an address without a scheme at HTCondor-CE's port is one."""
+        if isinstance(given, dict) and "kind" not in given and _CONDOR.fullmatch(str(given.get("endpoint"))):
+            return {**given, "kind": "htcondor"}
+        return given
 
 
 class Jobs(Limits):
@@ -95,7 +132,7 @@ class Tmp(Section):
 class Logger(Section):
     level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     logdir: FilePath | None = None  # default: log in the state directory
-    rotate: int = Field(default=14, ge=1)  # days
+    rotate: int = Field(default=14, ge=1)  # days; the same as retention.logs
 
     @field_validator("level", mode="before")
     @classmethod
@@ -113,6 +150,21 @@ class Prefect(Section):
     pause: float = Field(default=1.0, gt=0, le=30)  # seconds between looks for due CEs
     max_tasks: int = Field(default=25, ge=1)  # tasks of a window; above, CEs are grouped
     pool: str = "act"
+    workers: int = Field(default=1, ge=1, le=20)  # of the tower: so many windows of a stage at a time
+    elsewhere: int = Field(default=0, ge=0)  # of them, on other machines (`act worker`); `act up` starts the rest
+
+    @model_validator(mode="after")
+    def _one_here(self) -> Self:
+        if self.elsewhere >= self.workers:
+            raise ValueError(f"of {self.workers} workers at most {self.workers - 1} can be elsewhere")
+        return self
+
+
+class Monitor(Section):
+    """Numbers for Prometheus."""
+
+    prometheusport: int | None = Field(default=None, ge=1, le=65535)  # of the worker; None: nothing is served
+    host: str = "127.0.0.1"
 
 
 class Observing(Section):
@@ -140,8 +192,14 @@ class ArcSettings(Section):
     reconcile: Reconcile = Reconcile()
     brake: Brake = Brake()
     clean: Clean = Clean()
+    disk: Disk = Disk()
+    retention: Retention = Retention()
     prefect: Prefect = Prefect()
+    monitor: Monitor = Monitor()
+    web: Web = Web()
     tower: Observing = Observing()
+
+    _one_meaning = model_validator(mode="before")(one_meaning)
 
 
 class Settings(Section):
@@ -174,6 +232,11 @@ class Settings(Section):
     @property
     def results_dir(self) -> Path:
         return self.arc.tmp.dir or self.state_dir / "results"
+
+    @property
+    def page_password(self) -> Path:
+        """Of the page's first user, where none is configured."""
+        return self.state_dir / "web" / "password"
 
     def where(self, key: str) -> str:
         """`file:line` of a dotted key such as `sites.ce1.endpoint`, as far as known, for messages."""

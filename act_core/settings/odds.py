@@ -10,7 +10,10 @@ from act_core.settings.model import Settings
 
 def at_odds(settings: Settings) -> list[str]:
     """A sentence each, with the place of a key that could be changed."""
-    found = [f"{settings.where(key)}: {said}" for key, said in (*_queue_limit(settings), *_proxies(settings))]
+    found = [
+        f"{settings.where(key)}: {said}"
+        for key, said in (*_queue_limit(settings), *_proxies(settings), *_disk(settings), *_ports(settings))
+    ]
     for seen in settings.everybody():
         found += (f"{seen.where(key)}: {said}" for key, said in _panda_role(seen))
     return found
@@ -24,6 +27,15 @@ def _queue_limit(settings: Settings) -> Iterator[tuple[str, str]]:
             f"jobs.maxtimequeuing ({span(jobs.maxtimequeuing)}) kills jobs that jobs.queuetime "
             f"({span(jobs.queuetime)}) lets queue: no job queues for so long, and those with a copy of the proxy "
             "are held back for it all the same; lower jobs.queuetime",
+        )
+
+
+def _disk(settings: Settings) -> Iterator[tuple[str, str]]:
+    disk = settings.arc.disk
+    if (disk.fetchjobs < 1) == (disk.downloads < 1) and disk.fetchjobs < disk.downloads:
+        yield (
+            "disk.fetchjobs" if "disk.fetchjobs" in settings.lines else "disk.downloads",
+            "disk.fetchjobs is less than disk.downloads: downloads stop first, and with them new jobs",
         )
 
 
@@ -43,6 +55,15 @@ def _proxies(settings: Settings) -> Iterator[tuple[str, str]]:
             "voms.minlifetime" if "voms.minlifetime" in settings.lines else "voms.proxylifetime",
             f"voms.minlifetime ({span(voms.minlifetime)}) is not shorter than voms.proxylifetime "
             f"({span(voms.proxylifetime)}): each look makes every proxy anew; lower voms.minlifetime",
+        )
+
+
+def _ports(settings: Settings) -> Iterator[tuple[str, str]]:
+    port = settings.arc.monitor.prometheusport
+    if port is not None and port == settings.arc.prefect.port:
+        yield (
+            "monitor.prometheusport",
+            f"{port} is Prefect's port, too (prefect.port): no metrics can be served; name another",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from act_core.settings.patterns import endless
-from act_core.settings.quantities import FilePath, Seconds, Switch
+from act_core.settings.quantities import FilePath, Room, Seconds, Switch
 from act_core.settings.section import Section
 
 Weight = Annotated[float, Field(gt=0)]
@@ -126,6 +126,16 @@ class Brake(Section):
     floor: int = Field(default=50, ge=1)
     fraction: float = Field(default=0.05, gt=0, le=1)
     window: Seconds = timedelta(minutes=10)
+
+
+class Disk(Section):
+    """How much has to be free where the tower keeps results, state, logs and its SQLite file.
+
+    A part of the file system (0.15, 15 %) or a size (20 GB); 0: no limit.
+    """
+
+    fetchjobs: Room = 0.15  # with less, no jobs are taken from PanDA
+    downloads: Room = 0.05  # with less, outputs stay on the CEs
 
 
 class Clean(Section):

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "%": 0.01, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+_ROOM = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(%|MB|GB|TB|)")
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|m|min|h|d|)")
 
 
@@ -22,6 +24,14 @@ def _seconds(value: Any) -> Any:
     except OverflowError:
         pass
     raise ValueError("a time is wanted: seconds, or a number with s, min, h or d")
+
+
+def _room(value: Any) -> Any:
+    """A part of a disk (`0.15`, `15 %`) or a size (`20 GB`): below 1 a part, from 1 on bytes."""
+    match = None if isinstance(value, bool) else _ROOM.fullmatch(str(value).strip())
+    if match is None or (match[2] == "" and float(match[1]) >= 1) or (match[2] == "%" and float(match[1]) >= 100):
+        raise ValueError("a part of the disk is wanted, such as 0.15 or 15 %, or a size, such as 20 GB")
+    return float(match[1]) * _SIZES[match[2]]
 
 
 def _switch(value: Any) -> Any:
@@ -47,4 +57,5 @@ Seconds = Annotated[
     PlainSerializer(lambda t: t.total_seconds(), return_type=float, when_used="json"),
 ]
 FilePath = Annotated[Path, BeforeValidator(_path)]
+Room = Annotated[float, BeforeValidator(_room)]
 Switch = BeforeValidator(_switch)

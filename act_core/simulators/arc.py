@@ -1,6 +1,7 @@
 """A computing element of ARC, simulated: A-REX over REST, in the manner of 6.17 or 7."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,8 +57,24 @@ def build_service(options: ArcOptions, transfers: Transfers, delegations: Delega
     return Service(options.flavour, options.name, options.queues, options.max_jobs, books, life, provider, delegations)
 
 
+@dataclass(frozen=True)
+class Arc:
+    """The parts of a CE: its service with the books, the application, the control routes, its door's TLS."""
+
+    service: Service
+    app: web.Application
+    control: list[web.RouteDef]
+    tls: ssl.SSLContext
+
+
 async def serve_arc(options: ArcOptions) -> Simulator:
     """A CE that is not listening yet: `async with` starts it. Its REST root is `url` + `/arex/rest`."""
+    arc = await build_arc(options)
+    return Simulator(arc.app, arc.control, tls=arc.tls, port=options.port, control_port=options.control_port)
+
+
+async def build_arc(options: ArcOptions) -> Arc:
+    """For those who want to look into the books while it runs."""
     pki = await asyncio.to_thread(TestPki, options.pki)
     tls = await asyncio.to_thread(lambda: server_context(pki.host, pki.ca_dir))
     delegations = Delegations(pki.ca_dir)
@@ -80,4 +97,4 @@ async def serve_arc(options: ArcOptions) -> Simulator:
     app = Door(service, peer_dn, options.mapped, options.issuers).app()
     app.cleanup_ctx.append(living)
     control = ArcControl(service, options.payload in (running_payload, real_payload)).routes()
-    return Simulator(app, control, tls=tls, port=options.port, control_port=options.control_port)
+    return Arc(service, app, control, tls)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from xml.sax.saxutils import escape
 
 from aiohttp import web
@@ -60,6 +60,12 @@ class Ahead(BaseModel):
     ahead: float = Field(ge=0)
 
 
+def _entry(job_id: str, name: str, owner: str, executions: int, ended: datetime | None) -> dict[str, object]:
+    """Of a job that there is, or was; `ended`: ISO, when the CE was through with it."""
+    when = ended.isoformat() if ended else None
+    return {"id": job_id, "name": name, "owner": owner, "executions": executions, "ended": when}
+
+
 class ArcControl:
     """Routes for the control port. `runs`: jobs really run; nobody has to say who he is here, so none is described."""
 
@@ -105,10 +111,10 @@ class ArcControl:
         seen_state = self._service.provider.seen_state
         for job in self._service.books.jobs.values():
             told = {"state": rest_state(job), "seen_state": seen_state(job), "removed": False}
-            yield {"id": job.id, "name": job.about.name, "owner": job.owner, "executions": job.executions, **told}
+            yield _entry(job.id, job.about.name, job.owner, job.executions, job.ended) | told
         for gone in self._service.books.removed.values():
             told = {"state": gone.state, "seen_state": "None", "removed": True}
-            yield {"id": gone.id, "name": gone.name, "owner": gone.owner, "executions": gone.executions, **told}
+            yield _entry(gone.id, gone.name, gone.owner, gone.executions, gone.ended) | told
 
     async def amnesia(self, request: web.Request) -> web.Response:
         """The CE forgets jobs, whatever their state."""

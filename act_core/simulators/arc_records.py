@@ -125,6 +125,7 @@ class Removed:
     owner: str
     state: str
     executions: int
+    ended: datetime | None = None
 
 
 class Books:
@@ -150,7 +151,7 @@ class Books:
         del self._by_owner[job.owner][job.id]
         for delegation in job.delegations:
             self._holders[job.owner, delegation].discard(job.id)
-        self.removed[job.id] = Removed(job.id, job.about.name, job.owner, rest_state(job), job.executions)
+        self.removed[job.id] = Removed(job.id, job.about.name, job.owner, rest_state(job), job.executions, job.ended)
 
     def find(self, owner: str, job_id: str) -> Job | None:
         job = self.jobs.get(job_id)

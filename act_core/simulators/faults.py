@@ -5,14 +5,18 @@ import random
 import re
 import socket
 import struct
+import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import formatdate
 from enum import StrEnum
 from itertools import count
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from act_core.simulators.answers import body_of, hang_up, headers_of
 
 HANG_S = 3600.0  # a hang without `seconds`
 MOST_PATTERNS = 1000  # different requests that the statistics tell apart
@@ -32,6 +36,7 @@ class Kind(StrEnum):
     WRONG_CHECKSUM = "wrong_checksum"  # Digest header and first byte of the body are wrong
     MALFORMED_JSON = "malformed_json"  # the body is cut, its length is right
     EMPTY = "empty"  # no body
+    CLOCK = "clock"  # answer rightly, with a `Date` that is `seconds` ahead
     DOWN = "down"  # nobody listens as long as the rule is there: connections are refused
 
 
@@ -148,7 +153,7 @@ class Faults:
 
     async def _hang(self, rule: FaultRule, request: web.Request, _: Handler) -> web.StreamResponse:
         await self._pause(HANG_S if rule.seconds is None else rule.seconds)
-        return _hang_up(request)
+        return hang_up(request)
 
     async def _reset(self, _: FaultRule, request: web.Request, __: Handler) -> web.StreamResponse:
         if request.transport is not None:
@@ -159,21 +164,21 @@ class Faults:
 
     async def _accept_hangup(self, _: FaultRule, request: web.Request, handler: Handler) -> web.StreamResponse:
         await handler(request)
-        return _hang_up(request)
+        return hang_up(request)
 
     async def _half(self, _: FaultRule, request: web.Request, handler: Handler) -> web.StreamResponse:
         whole = await _answered(handler, request)
-        body = _body(whole)
-        half = web.StreamResponse(status=whole.status, reason=whole.reason, headers=_copied(whole))
+        body = body_of(whole)
+        half = web.StreamResponse(status=whole.status, reason=whole.reason, headers=headers_of(whole))
         half.content_length = max(len(body), 2)
         await half.prepare(request)
         await half.write(body[: len(body) // 2])
-        _hang_up(request)
+        hang_up(request)
         return half
 
     async def _spoil(self, rule: FaultRule, request: web.Request, handler: Handler) -> web.StreamResponse:
         whole = await _answered(handler, request)
-        body, headers = _body(whole), _copied(whole)
+        body, headers = body_of(whole), headers_of(whole)
         if rule.kind is Kind.EMPTY:
             body = b""
         elif rule.kind is Kind.MALFORMED_JSON:
@@ -184,6 +189,11 @@ class Faults:
         if request.method == "HEAD":
             headers["Content-Length"] = whole.headers.get("Content-Length", "0")
         return web.Response(status=whole.status, reason=whole.reason, headers=headers, body=body)
+
+    async def _shift_clock(self, rule: FaultRule, request: web.Request, handler: Handler) -> web.StreamResponse:
+        whole = await _answered(handler, request)
+        whole.headers["Date"] = formatdate(time.time() + (rule.seconds or 0.0), usegmt=True)
+        return whole
 
     def routes(self) -> list[web.RouteDef]:
         """For the control port."""
@@ -234,6 +244,7 @@ _DEEDS: dict[Kind, _Deed] = {
     Kind.WRONG_CHECKSUM: Faults._spoil,
     Kind.MALFORMED_JSON: Faults._spoil,
     Kind.EMPTY: Faults._spoil,
+    Kind.CLOCK: Faults._shift_clock,
 }
 
 
@@ -249,21 +260,6 @@ async def _answered(handler: Handler, request: web.Request) -> web.StreamRespons
         return await handler(request)
     except web.HTTPException as refused:
         return web.Response(status=refused.status, reason=refused.reason, body=refused.body)
-
-
-def _hang_up(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.close()
-    return web.Response()
-
-
-def _body(answer: web.StreamResponse) -> bytes:
-    body = answer.body if isinstance(answer, web.Response) else None
-    return bytes(body) if isinstance(body, bytes | bytearray) else b""
-
-
-def _copied(answer: web.StreamResponse) -> dict[str, str]:
-    return {key: value for key, value in answer.headers.items() if key not in ("Content-Length", "Date", "Server")}
 
 
 def _other(digest: str) -> str:

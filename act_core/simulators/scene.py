@@ -176,6 +176,7 @@ class Scene:
             "jobs": {"checkinterval": f"{self.plan.info_period + 2:.0f} s", "checkmintime": "1 s", "grace": "3 s"},
             "voms": {"proxypath": str(self.proxy), "cacertdir": str(self.pki.ca_dir)},
             "clean": {"keepfailed": 0},
+            "disk": {"fetchjobs": "200 MB", "downloads": "100 MB"},  # it is no reason not to look at a demo
             "tokens": dict(self.plan.condor.tokens) if self.plan.condor is not None else {},
         }
         storage = self.servers["storage"].url

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from act_core.credentials.private import write_private
 from act_core.errors import BadInput
+from act_core.foreign import read_yaml
 
 PandaAuth = Literal["proxy", "token"]
 ORIGIN = "atlas.production"  # of the token
@@ -81,8 +80,8 @@ class Plan:
 def read_condor(file: Path) -> CondorSite:
     """The one site of a file like aCTConfigARC.yaml; what is wrong within it, the tower says. Raises BadInput."""
     try:
-        held = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        held = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
         raise BadInput(f"{file}: {err}") from err
     sites = held.get("sites") if isinstance(held, dict) else None
     site = next(iter(sites.values())) if isinstance(sites, dict) and len(sites) == 1 else None

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from functools import partial
 from typing import TypeVar
 
+from act_core import meters
 from act_core.storage.base import (
     Backend,
     Fate,
@@ -22,6 +23,7 @@ from act_core.storage.hosts import Errand, Host, together
 
 K = TypeVar("K")
 V = TypeVar("V")
+NOT_ASKED = "not asked"  # in what is measured: the host rests, or the time was over
 _MANY_HOSTS = 1000  # so many are remembered; addresses come from jobs
 
 
@@ -49,8 +51,9 @@ class Storage:
 
         cannot = partial(Verdict, Outcome.UNVERIFIABLE)
         away = partial(Verdict, Outcome.UNREACHABLE)
-        async for said in self._round({file: file.url for file in files}, look, away, cannot):
-            yield said
+        async for file, verdict in self._round({file: file.url for file in files}, look, away, cannot):
+            meters.STORAGE.labels("check", verdict.outcome.value if verdict.asked else NOT_ASKED).inc()
+            yield file, verdict
 
     async def delete(
         self, urls: Collection[str], permit: Callable[[str], Awaitable[str]] | None = None
@@ -65,7 +68,10 @@ class Storage:
             return await backend.delete(place, partial(permit or _granted, url))
 
         refused, away = partial(Removal, Fate.REFUSED), partial(Removal, Fate.UNREACHABLE)
-        return {url: said async for url, said in self._round({url: url for url in urls}, remove, away, refused)}
+        removals = {url: said async for url, said in self._round({url: url for url in urls}, remove, away, refused)}
+        for one in removals.values():
+            meters.STORAGE.labels("delete", one.fate.value if one.asked else NOT_ASKED).inc()
+        return removals
 
     async def close(self) -> None:
         for backend in {id(one): one for one in self._backends.values()}.values():

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
-from urllib.parse import urljoin
 
 import aiohttp
 from yarl import URL
 
 from act_core.storage.base import Fate, Outcome, Permit, Place, Removal, Unreachable, Verdict, Wanted, place_of
 from act_core.storage.compare import kinds_of
-from act_core.storage.webdav_dialect import REDIRECTS, judge, not_a_file, removed
+from act_core.storage.webdav_dialect import REDIRECTS, judge, not_a_file, removed, target
 
 MOST_REDIRECTS = 5
 _ANSWER = 1 << 16  # bytes of a body that are looked at
@@ -104,7 +103,7 @@ class Webdav:
             answer = await self._once(verb, _https(url), shown, body)
             if answer.status not in REDIRECTS:
                 return answer
-            url = urljoin(_https(url), answer.headers.get("location", ""))
+            url = target(_https(url), answer.headers.get("location", ""))
         raise Unreachable(f"more than {MOST_REDIRECTS} redirects")
 
     async def _once(self, verb: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import urljoin
 
 from act_core.storage.base import Fate, Found, Outcome, Removal, Verdict, Wanted
 from act_core.storage.compare import compare
@@ -57,6 +58,14 @@ def _digests(values: Iterable[str]) -> Iterable[tuple[str, str]]:
     for value in values:
         kind, _, digits = value.strip().partition("=")
         yield kind.strip().lower(), digits.strip()
+
+
+def target(url: str, location: str) -> str:
+    """Where a redirect leads, as an address; what is none stands as it was said."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
 
 
 def removed(status: int) -> Removal:

@@ -1,7 +1,7 @@
 """A tower with the ATLAS application, and the real simulators around it: PanDA, CRIC, a storage, a local CE."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, event, select, update
 from sqlalchemy.orm import Session
 
+from act_core.apps import Application
 from act_core.atlas.books import Booked
 from act_core.atlas.wire import encode_for_pilot
 from act_core.db.models import CeJob
 from act_core.db.panda_models import PandaQueue, PandaRow
-from act_core.engine.fetch import result_dir
+from act_core.engine.results import result_dir
+from act_core.hooks import BROKEN
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import Settings
 from act_core.settings.policy import Voms
@@ -113,9 +115,10 @@ class House:
     cric: Simulator
     storage: Simulator
     witness: Path
+    apps: Sequence[Application] | None = None  # None: those that the settings name
 
     def __post_init__(self) -> None:
-        self.tower = Tower(self.rt)
+        self.tower = Tower(self.rt, self.apps)
 
     # --- settings and time ------------------------------------------------------------------------------------------
     def configure(self, **sections: Mapping[str, object]) -> None:
@@ -137,6 +140,7 @@ class House:
         counts = Counts()
         for stage in stages:
             counts += await sweep(self.tower, stage)
+        assert not counts[BROKEN], "see the captured log for its traceback"
         return counts
 
     async def serve(self, **queue: object) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from act_core.atlas import clearing
 from act_core.atlas.final import Ended, final_update
-from act_core.engine.fetch import result_dir
+from act_core.engine.results import result_dir
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
 from tests.atlas.house import CE, House

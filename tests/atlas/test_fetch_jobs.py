@@ -17,6 +17,7 @@ from act_core.atlas.wire import MalformedJob, PandaJob
 from act_core.errors import Transient
 from act_core.simulators.faults import Kind
 from act_core.states import PandaState
+from act_core.work import MOST
 from tests.atlas.house import ACQUIRE, QUEUE, House
 
 FETCH = "fetch-jobs"
@@ -42,6 +43,14 @@ async def test_one_call_asks_for_so_many_and_the_next_follows_at_once(queue: Hou
     queue.order(5)
     assert await queue.run(FETCH) == {"taken": 3}
     assert await queue.run(FETCH) == {"taken": 2}
+
+
+async def test_a_person_may_want_fewer(queue: House) -> None:
+    queue.order(5)
+    before = MOST.set(2)
+    assert await queue.run(FETCH) == {"taken": 2}
+    MOST.reset(before)
+    assert await queue.run(FETCH) == {"taken": 3}
 
 
 async def test_a_queue_gets_no_more_than_its_most(atlas: House) -> None:

@@ -19,7 +19,10 @@ from act_core.atlas.instance import server_of
 from act_core.atlas.reports import Update
 from act_core.atlas.wire import encode_for_pilot
 from act_core.atlas.worker_states import WORDS, word
+from act_core.db import operator_modes
 from act_core.db.models import Description
+from act_core.db.modes import Mode, Wanted
+from act_core.db.operator_modes import Kind
 from act_core.db.panda_models import PandaRow
 from act_core.errors import BadInput
 from act_core.settings.model import Observing
@@ -94,6 +97,16 @@ async def test_what_is_refused_is_refused_alone(handed_queue: House, fields: dic
     assert words in str(refused.refused)
     assert (refused.id, taken.refused) == (None, None)
     assert list(await handed_queue.rows()) == [good]
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(Kind.QUEUE, Mode.STOP), (Kind.TOWER, Mode.DRAIN)], ids=str)
+async def test_what_an_operator_does_not_want_is_refused(handed_queue: House, kind: Kind, mode: Mode) -> None:
+    name, server = (QUEUE, server_of(handed_queue.rt)) if kind is Kind.QUEUE else ("", "")
+    wanted = Wanted(mode, "alice", "a move")
+    await handed_queue.rt.write(operator_modes.put, kind, name, wanted, handed_queue.rt.now(), server)
+    (number,) = handed_queue.order()
+    (answer,) = await submit(handed_queue, spec_of(handed_queue, number))
+    assert "by alice (a move)" in str(answer.refused)
 
 
 async def test_a_job_that_is_known_is_not_taken_twice(handed_queue: House) -> None:

@@ -91,6 +91,10 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     os.mkfifo(home / "pipe")
     for name in ("gmlog/errors", "out", "loop", "pipe"):
         assert logfiles.read(home, name, 100) is None
+    (home / "folder").mkdir()
+    open_before = set(Path("/proc/self/fd").iterdir())
+    assert logfiles.read(home, "folder", 100) is None
+    assert set(Path("/proc/self/fd").iterdir()) <= open_before
     assert logfiles.only_file(home, but="heartbeat.json") is None
 
 

@@ -10,13 +10,14 @@ from pydantic import SecretStr
 
 from act_core.atlas.final import Ended, final_update
 from act_core.atlas.panda_access import Access, ProxyAccess, TokenAccess
-from act_core.atlas.panda_connection import NotSpoken
+from act_core.atlas.panda_errors import NotSpoken
 from act_core.atlas.panda_server import open_panda
 from act_core.atlas.panda_v1 import PandaV1
 from act_core.atlas.pilot_word import parse_heartbeat
 from act_core.atlas.reports import Attributes, Outcome, Update, Worker
 from act_core.atlas.wire import PandaJob, encode_for_pilot
 from act_core.errors import ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.meters import REGISTRY
 from act_core.settings.app_model import AppSettings, Panda
 from act_core.settings.model import ArcSettings, Settings
 from act_core.settings.policy import Voms
@@ -230,6 +231,18 @@ async def test_reports_can_be_sent_again(house: House, kind: Kind, verdict: type
     with pytest.raises(verdict) as caught:
         await house.client().update_jobs_bulk([update(number)])
     assert type(caught.value) is verdict
+
+
+async def test_calls_are_measured_by_method_and_outcome(house: House) -> None:
+    client = house.client()
+    await client.acquire_jobs("TEST_ARC", 1)
+    await house.fault(Kind.ERROR, "/acquire_jobs", status=503)
+    with pytest.raises(Transient):
+        await client.acquire_jobs("TEST_ARC", 1)
+    whom = {"server": house.simulator.url.removeprefix("https://"), "method": "pilot/acquire_jobs"}
+    for outcome in ("ok", "transient"):
+        found = REGISTRY.get_sample_value("act_panda_call_seconds_count", whom | {"outcome": outcome})
+        assert found == 1, outcome
 
 
 async def test_workers_are_linked_to_jobs(house: House) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from act_core.atlas.panda_connection import NotSpoken
+from act_core.atlas.panda_errors import NotSpoken
 from act_core.errors import CredentialError, ProtocolError, Transient
 from act_core.settings.app_model import Panda
 from act_core.simulators.faults import FaultRule, Kind

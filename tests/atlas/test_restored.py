@@ -5,7 +5,8 @@ from sqlalchemy import delete
 
 from act_core.atlas import forgotten
 from act_core.atlas.books import HARVESTER
-from act_core.atlas.forgotten import STRANGE, in_doubt
+from act_core.atlas.forgotten import STRANGE
+from act_core.atlas.queues import in_doubt
 from act_core.cli.panda import told
 from act_core.db import orphans
 from act_core.db.models import CeJob

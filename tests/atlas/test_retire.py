@@ -5,9 +5,11 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from act_core.atlas.retire import retire
+from act_core.atlas import handed
+from act_core.atlas.retire import forget_handed, retire
 from act_core.db.panda_models import PandaArchive
 from act_core.settings.model import Jobs
+from act_core.settings.retention import Retention
 from act_core.states import PandaState
 from tests.atlas.house import House
 
@@ -61,3 +63,32 @@ async def test_the_clean_stage_retires_and_a_new_job_takes_no_old_id(queue: Hous
     (new,) = await queue.taken()
     (kept,) = await archived(queue)
     assert (kept.panda_id, (await queue.row(new)).id > kept.id) == (old, True)
+
+
+async def test_after_its_time_it_leaves_the_archive_once_its_day_is_closed(queue: House) -> None:
+    arc = queue.rt.settings.arc.model_copy(update={"retention": Retention(archive=timedelta(days=30))})
+    queue.rt.settings = queue.rt.settings.model_copy(update={"arc": arc})
+    (number,) = await queue.taken()
+    await queue.change(number, state=CLOSED)
+    queue.later(seconds=1)
+    await queue.run("clean")
+    queue.later(days=31)
+    assert "old PanDA jobs" not in await queue.run("clean")
+    assert len(await archived(queue)) == 1, "the books of its day are open"
+    await queue.run("close-books")
+    queue.later(minutes=11)
+    assert (await queue.run("clean"))["old PanDA jobs"] == 1
+    assert await archived(queue) == []
+
+
+async def test_who_handed_a_job_over_is_known_as_long_as_the_job_is_at_work(queue: House) -> None:
+    (working, over) = await queue.taken(2)
+    ids = {number: row.id for number, row in (await queue.rows()).items()}
+    links = [handed.Link(ids[number], "h", number, None, False) for number in (working, over)]
+    await queue.rt.write(handed.enter, links, queue.rt.now())
+    await queue.change(over, state=CLOSED)
+    queue.later(days=31)
+    assert (await retire(queue.rt)) == {"retired": 1}
+    before = queue.rt.now() - timedelta(days=30)
+    assert await queue.rt.write(forget_handed, before) == 1
+    assert set(await queue.rt.read(handed.links, ids.values())) == {ids[working]}

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from act_core.atlas.sealing import LONGEST, waiting
 from act_core.atlas.wire import decode_for_pilot
 from act_core.ce.registry import kinds
-from act_core.cli import jobs as jobs_command
+from act_core.cli import job_show
 from act_core.cli.explain import explained
 from act_core.cli.stories import story
 from act_core.credentials.vault import key_file, make_key, rotate
@@ -60,7 +60,7 @@ def shown(settings: Settings, job: str) -> Iterator[str]:
     try:
         told = story(db, settings, job)
         yield str(told)
-        yield from (jobs_command._in_words(told, language) for language in jobs_command.Language)
+        yield from (job_show._in_words(told, language) for language in job_show.Language)
         answer = explained(db, settings, job)
         yield str(answer.for_programs())
         for subject in (CE, *[one["remote_id"] for one in told["attempts"] if one["remote_id"]]):

@@ -63,6 +63,7 @@ def test_numbers_may_be_text(eight: object) -> None:
         ({"inFiles": "a", "scopeIn": "x", "checksum": "ad:xyz"}, "checksum"),
         ({"outFiles": "a,b", "scopeOut": "x"}, "scopeOut: 1 scopes for 2 outFiles"),
         ({"jobPars": "\ud800"}, "surrogates"),
+        ({"jobPars": ["\ud800"]}, "surrogates"),
         ({"jobPars": "x" * LARGEST_JOB}, f"more than {LARGEST_JOB}"),
         ({"maxCpuCount": "1" + "0" * 320}, "maxCpuCount: "),
         ({"minRamCount": 2**53 + 1}, "too large a number"),

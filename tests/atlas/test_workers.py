@@ -101,7 +101,7 @@ async def test_what_was_told_outlives_a_restart(linked: House) -> None:
     (number,) = await at_ce(linked)
     await linked.run("heartbeat")
     for kept in linked.rt._kept.values():
-        await kept.close()
+        await kept.part.close()
     linked.rt._kept.clear()  # what a process remembers
     await moved(linked, number, "submitted")
     await linked.run("heartbeat")

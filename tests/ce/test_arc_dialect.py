@@ -148,6 +148,12 @@ def test_listings(body: bytes, files: list[str], directories: list[str]) -> None
     assert dialect.listing(body) == (files, directories)
 
 
+@pytest.mark.parametrize("body", [b'{"file": [17]}', b'{"file": {"0": "a"}}', b'{"file": ["a"], "dir": [null]}'])
+def test_a_name_that_is_none_is_no_listing(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match="names that are none"):
+        dialect.listing(body)
+
+
 def test_a_listing_that_is_none() -> None:
     with pytest.raises(ProtocolError, match="session directory is no object"):
         dialect.listing(b"[]")

@@ -13,6 +13,7 @@ from act_core.ce import arc_http
 from act_core.ce.arc_http import XML, ArcConnection
 from act_core.ce.registry import open_ce
 from act_core.errors import ActError, ConfigError, CredentialError, OutcomeUnknown, ProtocolError, Transient
+from act_core.meters import REGISTRY
 from act_core.settings.model import Settings, Site
 from act_core.simulators.pki import TestPki
 from tests.ce.arc_house import COMMIT, TOWER, TRUE, Builder, House, commit, opened, submitted
@@ -159,6 +160,36 @@ async def test_what_never_left_is_not_unknown(wire: tuple[House, ArcConnection])
     await house.fault("down")
     with pytest.raises(Transient, match="Connect"):
         await _post(connection)
+
+
+async def test_calls_are_measured_by_what_is_asked_and_its_outcome(wire: tuple[House, ArcConnection]) -> None:
+    house, connection = wire
+    await connection.call("GET", "/rest", datetime.now(UTC))
+    await connection.call("GET", "/rest/1.1/jobs/none/diagnose/errors", datetime.now(UTC))
+    await house.fault("accept_hangup", path="action=new")
+    with pytest.raises(OutcomeUnknown):
+        await _post(connection)
+    calls = {"GET rest": "ok", "GET diagnose": "refused", "POST jobs?action=new": "unknown"}
+    for call, outcome in calls.items():
+        labels = {"ce": connection.endpoint, "call": call, "outcome": outcome}
+        assert REGISTRY.get_sample_value("act_ce_call_seconds_count", labels) == 1, call
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/rest/1.0/jobs", "GET jobs"),
+        ("/rest/1.0/jobs?action=kill", "GET jobs?action=kill"),
+        ("/rest/1.1/jobs/6Kq/session/jobs/out.txt", "GET session"),
+        ("/rest/1.1/jobs/6Kq/anything", "GET rest"),
+        ("/rest/1.1/delegations/17?action=renew", "GET delegations?action=renew"),
+        ("/rest/1.1/info?schema=glue2", "GET info"),
+        ("/rest", "GET rest"),
+        ("/rest/1.1/strange/x", "GET rest"),
+    ],
+)
+def test_what_is_asked_names_no_job(path: str, words: str) -> None:
+    assert arc_http.what("GET", path) == words
 
 
 async def test_a_refused_identity_is_known_to_have_made_nothing(wire: tuple[House, ArcConnection]) -> None:

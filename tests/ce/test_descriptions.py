@@ -122,8 +122,10 @@ BAD: list[tuple[str, str, str]] = [
     ("a tag without its truth", "!!bool perhaps", "neither xRSL nor ADL nor YAML: "),
     ("a tag without its time", "!!timestamp now", "neither xRSL nor ADL nor YAML: "),
     ("a tag on a mapping", "!!timestamp {=: x}", "neither xRSL nor ADL nor YAML: "),
-    ("too deep", "[" * 1000, "neither xRSL nor ADL nor YAML: "),
-    ("a number without end", f"cores: {'9' * 5000}", "neither xRSL nor ADL nor YAML: Exceeds the limit"),
+    ("too deep", "[" * 1000, "nested deeper than 64"),
+    ("a little too deep", f"arguments: {'[' * 70}{']' * 70}", "nested deeper than 64"),
+    ("a number without end", f"cores: {'9' * 5000}", "a number of more than 4300 digits"),
+    ("a number to the base of 60", f"cores: 1{':0' * 400}:0.5", "neither xRSL nor ADL nor YAML: int too large"),
     ("no program", "arguments: [a]", "executable: it is missing"),
     ("a number for a program", "executable: 5", "executable: a string is wanted"),
     ("an unknown key", f"{YAML}\nexecutible: b", "unknown key executible; did you mean executable?"),
@@ -245,3 +247,17 @@ def test_a_single_job_needs_no_number() -> None:
         each(["a"], fails)
     with pytest.raises(BadInput, match=r"^job 1: no$"):
         each(["a", "b"], fails)
+
+
+def test_a_text_that_its_aliases_blow_up_is_refused(tmp_path: Path) -> None:
+    merged = "b0: &b0 {x: 1}\n" + "".join(f"b{n}: &b{n}\n  <<: [*b{n - 1}, *b{n - 1}]\n" for n in range(1, 60))
+    many = f"- &j {{executable: /bin/echo, arguments: [{'a, ' * 1000}]}}\n" + "- *j\n" * 20_000
+    for text in (merged, many):
+        with pytest.raises(BadInput, match=r"job\.yaml: with its aliases written out, more than 10000000 values"):
+            read_descriptions(text, tmp_path / "job.yaml")
+    within = "executable: /bin/echo\narguments: &x [*x]\n"
+    with pytest.raises(BadInput, match="an alias stands within what it names"):
+        read_descriptions(within, tmp_path / "job.yaml")
+    assert (
+        len(read_descriptions("- &j {executable: /bin/echo}\n- *j\n- {<<: *j, name: b}\n", tmp_path / "job.yaml")) == 3
+    )

@@ -9,8 +9,6 @@ from cryptography import x509
 from act_core.ce.host_certificate import authorities, not_accepted
 from act_core.simulators.pki import TestPki
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 def host(pki: TestPki) -> x509.Certificate:
@@ -38,7 +36,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_what_mends_it(host: x509.Certificate, other: Path, code: int, words: str) -> None:
-    why, do = not_accepted(code, "OpenSSL's words.", host, other, "ce", NOW + timedelta(days=1000))
+    why, do = not_accepted(code, "OpenSSL's words.", host, other, "ce", datetime.now(UTC) + timedelta(days=1000))
     said = f"no CA in {other} has signed it" if code == 20 else "OpenSSL's words"
     assert why.startswith(f"its certificate is not accepted: {said} (/DC=org/DC=act-test/CN=localhost")
     assert words in do
@@ -47,19 +45,19 @@ def test_what_mends_it(host: x509.Certificate, other: Path, code: int, words: st
 @pytest.mark.parametrize("code", [7, 20])
 def test_a_ca_of_the_same_name_with_another_key(pki: TestPki, host: x509.Certificate, code: int) -> None:
     """OpenSSL says 20 where the certificates tell the ids of their keys, and 7 where they do not."""
-    why, do = not_accepted(code, "…", host, pki.ca_dir, "ce", NOW)
+    why, do = not_accepted(code, "…", host, pki.ca_dir, "ce", datetime.now(UTC))
     assert f"/DC=org/DC=act-test/CN=Test CA in {pki.ca_dir} has another key" in why
     assert do.startswith("Has this CA a new key?")
 
 
 def test_a_ca_that_has_expired_is_not_the_hosts_fault(pki: TestPki, host: x509.Certificate) -> None:
-    _, do = not_accepted(10, "certificate has expired", host, pki.ca_dir, "ce", NOW)
+    _, do = not_accepted(10, "certificate has expired", host, pki.ca_dir, "ce", datetime.now(UTC))
     assert do.startswith("It is the certificate of its CA: renew those in")
 
 
 def test_a_certificate_that_cannot_be_read(pki: TestPki) -> None:
     for code, words in ((10, "The site has to renew"), (62, "it has none"), (7, "Put its CA")):
-        why, do = not_accepted(code, "…", None, pki.ca_dir, "ce", NOW)
+        why, do = not_accepted(code, "…", None, pki.ca_dir, "ce", datetime.now(UTC))
         assert "it cannot be read" in why
         assert words in do
 

@@ -1,6 +1,7 @@
 """The command `act` as an operator has it: words in; an exit code, stdout and stderr out."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -78,6 +79,29 @@ def until_idle(place: Path) -> Callable[..., Said]:
         command = [sys.executable, "-m", "act_core.cli", "sweep", "all", "--until-idle", *map(str, words)]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=100, check=False)
         return Said(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+Signalled = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def signalled(place: Path) -> Signalled:
+    """`act` in a process of its own, which gets a signal as it says a line that begins so: exit code, further lines."""
+
+    def run(number: signal.Signals, line: str, *words: object) -> tuple[int, list[str]]:
+        command = [sys.executable, "-m", "act_core.cli", *map(str, words)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, cwd=place, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            lines = iter(process.stdout.readline, "")
+            assert any(said.startswith(line) for said in lines)
+            process.send_signal(number)
+            try:
+                return process.wait(120), list(lines)
+            finally:
+                process.kill()
 
     return run
 

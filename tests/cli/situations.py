@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
-from act_core.cli.stories import meant
+from act_core.cli.job_words import meant
 from act_core.db import ces, explaining, ledger
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.bootstrap import tower_id

@@ -19,6 +19,12 @@ AT = {"created": NOON, "state_since": NOON}
 DAY = f"{NOON:%Y-%m-%d}"
 
 
+@pytest.fixture(autouse=True)
+def _the_day_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Midnight may pass between the collection of the tests and one of these."""
+    monkeypatch.setattr("act_core.cli.books.now", lambda: NOW)
+
+
 @pytest.fixture
 def ledger(act: Act, place: Path) -> Any:
     """Yesterday: two queues, a job of each kind; all of them good."""
@@ -89,6 +95,7 @@ def test_a_day_is_closed_once_and_again_tells_what_has_changed(
     assert "A 0 2 1 0 0 1 ok" in act("books", "--day", DAY).lines
     again = act("books", "close", "--day", DAY, "--again")
     assert (again.code, "changed: A: taken 2 → 3" in again.lines) == (0, True)
+    assert [line["facts"]["again"] for line in act("audit", "--deed", "books.close", "--json").json] == [True, False]
     shown = act("books", "--day", DAY)
     assert "revision 2)" in shown.out
     assert "changed: A: finished 1 → 2" in shown.lines
@@ -122,7 +129,8 @@ def test_mistakes_are_told_in_a_sentence(act: Act, words: tuple[str, ...], compl
     assert (said.code, complaint in said.err, "Traceback" in said.err) == (2, True, False)
 
 
-def test_a_tower_without_panda_jobs_has_empty_books(act: Act) -> None:
+def test_a_tower_without_panda_jobs_has_empty_books(act: Act, place: Path) -> None:
+    (place / "aCTConfigAPP.yaml").write_text("modules: {app: [atlas]}\n")
     said = act("books")
     assert (said.code, "all 0 0 0 0 0 0 ok" in said.lines) == (0, True)
 
@@ -131,8 +139,8 @@ def test_the_stage_runs_by_hand(act: Act, ledger: Ledger, place: Path) -> None:
     (place / "aCTConfigAPP.yaml").write_text(
         f"modules: {{app: [atlas]}}\npanda: {{server: 'https://{OWNER.server}'}}\n"
     )
-    ledger.job(None, state="running", created=NOON - timedelta(days=2), state_since=NOON)
-    said = act("sweep", "close-books", "--json")
+    ledger.db.write(closed_days.write, Books(NOON.date() - timedelta(days=2), OWNER.server, NOON), NOON)
+    said = act("sweep", "close-books", "--json")  # the day after that one is over, even just after midnight
     assert (said.code, said.json["closed"] > 0) == (0, True)
 
 
@@ -155,3 +163,9 @@ def test_each_panda_server_has_books_of_its_own(act: Act, ledger: Ledger, place:
     ledger.job(None, server="another.example", **AT, **FINISHED)
     days = act("books", "--day", DAY, "--json").json["days"]
     assert [(day["server"], day["all"]["taken"]) for day in days] == [(OWNER.server, 3), ("another.example", 1)]
+
+
+def test_a_tower_without_panda_has_no_books(act: Act) -> None:
+    act("bootstrap")
+    said = act("books")
+    assert (said.code, said.out) == (0, "no PanDA, no books: modules.app does not name atlas\n")

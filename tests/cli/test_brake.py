@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from act_core.cli import ce_abandon
+from act_core.cli.actor import actor
 from act_core.db import brakes, credentials, orphans
 from act_core.db.brakes import Kind, Weighed
 from act_core.db.credentials import Found
-from act_core.db.models import CeJob
+from act_core.db.models import Ce, CeJob
 from act_core.db.session import Database
 from act_core.engine.identity import Identity
 from act_core.errors import CredentialError
@@ -74,7 +76,9 @@ def test_a_release(act: Act, brake: int, jobs: list[str]) -> None:
     assert (said["n"], said["released"], said["examples"]) == (312, True, jobs)
     assert act("brake", "list", "--json").json == []
     (row,) = act("brake", "list", "--all", "--json").json
-    assert (row["released_by"], row["reason"], row["passed"]) == ("operator", "the disk died", 0)
+    assert (row["released_by"], row["reason"], row["passed"]) == (actor().who, "the disk died", 0)
+    deed = act("audit", "--json").json[0]
+    assert (deed["deed"], deed["facts"]["jobs"], deed["facts"]["reason"]) == ("brake.release", 312, "the disk died")
     again = act("brake", "release", brake)
     assert (again.code, again.err.startswith("brake 1 is off since")) == (1, True)
 
@@ -106,6 +110,7 @@ def test_giving_up_a_ce(act: Act, jobs: list[str]) -> None:
     assert {row["state"] for row in act("jobs", "list", "--json").json} == {"abandoned"}
     shown = act("ces", "show", "here", "--json").json
     assert (shown["mode"], shown["mode_owner"], shown["mode_reason"]) == ("abandoned", "operator", "burnt down")
+    assert act("audit", "--json").json[0]["facts"] == {"reason": "burnt down", "done": {"abandoned": 3}}
     assert act("ces", "on", "here").code == 0
     assert act("ces", "show", "here", "--json").json["mode"] == "on"
     assert act("ces", "abandon", "nowhere").code == 2
@@ -163,3 +168,21 @@ def test_the_identity_in_use_is_not_given_up(
     said = act("ces", "abandon", "here", "--identity", alice, "--yes")
     assert (said.code, says in said.err) == (2, True)
     assert {row["state"] for row in act("jobs", "list", "--json").json} == {"running"}
+
+
+def test_giving_up_what_went_to_a_former_endpoint(act: Act, db: Database, jobs: list[str]) -> None:
+    words = ("ces", "abandon", "here", "--moved")
+    never = act(*words)
+    assert (never.code, "has always had this endpoint" in never.err) == (2, True)
+    assert act(*words, "--identity", "7").code == 2
+
+    def moved(session: Session) -> None:
+        session.execute(update(Ce).where(Ce.name == "here").values(moved_at=NOW, moved_from="old.example.org"))
+        session.execute(update(CeJob).where(CeJob.app_job_id == jobs[0]).values(send_deadline=NOW + timedelta(days=1)))
+        session.execute(update(CeJob).where(CeJob.app_job_id.in_(jobs[1:])).values(send_deadline=NOW))
+
+    db.write(moved)
+    assert act(*words).lines[0].startswith("here has 2 running sent to old.example.org; with --yes these are given up")
+    assert act(*words, "--yes").out == "here: given up sent to old.example.org: 2 abandoned\n"
+    states = {row["id"]: row["state"] for row in act("jobs", "list", "--json").json}
+    assert states == {jobs[0]: "running", jobs[1]: "abandoned", jobs[2]: "abandoned"}

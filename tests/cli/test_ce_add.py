@@ -152,3 +152,10 @@ def test_what_the_file_names_is_not_forgotten(act: Act) -> None:
     said = act("ces", "remove", "here")
     assert (said.code, said.out) == (2, "")
     assert said.err == "here is named by the configuration: take it out of aCTConfigARC.yaml first\n"
+
+
+def test_an_address_with_a_password_is_refused_and_not_repeated(act: Act) -> None:
+    said = act("ces", "add", "https://act:hunter2@ce7.example.org/arex", "--kind", "arc-rest", "--no-test")
+    assert said.code == 2
+    assert "no password can stand in it" in said.err
+    assert "hunter2" not in said.err

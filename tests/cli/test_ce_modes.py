@@ -1,43 +1,11 @@
 """`act ces on|rest|stop|drain|offline` as an operator uses them."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from act_core.cli.ce_modes import moment, named
+from act_core.deeds.modes import named
 from act_core.errors import BadInput
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        pytest.param("", None, id="for good"),
-        pytest.param("2h", NOW + timedelta(hours=2), id="a while"),
-        pytest.param("90", NOW + timedelta(seconds=90), id="seconds"),
-        pytest.param("2026-03-02", NOW + timedelta(hours=12), id="a day"),
-        pytest.param("2026-03-01T12:30", NOW + timedelta(minutes=30), id="a moment, UTC"),
-        pytest.param("2026-03-01T13:30+01:00", NOW + timedelta(minutes=30), id="a moment elsewhere"),
-    ],
-)
-def test_until(text: str, meant: datetime | None) -> None:
-    assert moment(text, NOW) == meant
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        pytest.param("tomorrow", "a time is wanted", id="no time"),
-        pytest.param("0", "that has passed", id="now"),
-        pytest.param("2026-02-28", "that has passed", id="yesterday"),
-        pytest.param("99999999d", "nobody waits so long", id="beyond the calendar"),
-    ],
-)
-def test_until_when(text: str, complaint: str) -> None:
-    with pytest.raises(BadInput, match=complaint):
-        moment(text, NOW)
 
 
 def test_who_is_meant() -> None:

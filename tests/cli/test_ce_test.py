@@ -7,8 +7,6 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from ipaddress import ip_address
@@ -26,7 +24,7 @@ from act_core.simulators.arc_pace import Pace
 from act_core.simulators.arc_process import real_payload
 from act_core.simulators.pki import TestPki
 from act_core.simulators.serve import Running, run_in_thread
-from tests.cli.conftest import Act, Said
+from tests.cli.conftest import Act, Said, Signalled
 
 GOLDEN = Path(__file__).parent / "golden" / "ces-test"
 QUICK = {"run_s": (0.0, 0.0), "step_s": 0.0, "kill_s": 0.0, "info_period": 0.0}
@@ -227,17 +225,14 @@ def test_without_jobs(try_ce: Try, pki: TestPki) -> None:
 
 
 @pytest.mark.usefixtures("act")
-def test_ctrl_c_leaves_nothing(place: Path, pki: TestPki) -> None:
+@pytest.mark.parametrize(("number", "exits"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_whatever_ends_it_leaves_nothing(
+    place: Path, pki: TestPki, signalled: Signalled, number: signal.Signals, exits: int
+) -> None:
     with serving(pki, {"slots": 0}) as running:
         configure(place, pki, f"{running.url}/arex")
-        command = [sys.executable, "-m", "act_core.cli", "ces", "test", "ce", *map(str, FAST)]
-        with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True) as trial:
-            assert trial.stdout is not None
-            lines = iter(trial.stdout.readline, "")
-            assert any(line.startswith("ok    kill") for line in lines)
-            trial.send_signal(signal.SIGINT)
-            last = list(lines)
-            assert trial.wait(60) == 130
+        code, last = signalled(number, "ok    kill", "ces", "test", "ce", *FAST)
+        assert code == exits
         assert [line.split() for line in last] == [["ok", "clean", *["nothing", "of", "ours", "is", "left", "there"]]]
         assert left(running) == []
 

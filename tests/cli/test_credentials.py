@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from act_core.cli.credentials import listed
+from act_core.cli.credential_list import listed
 from act_core.db.credentials import PROXY, Found, remember
 from act_core.db.models import CeJob
 from act_core.db.policy_models import CredentialRow
@@ -100,6 +100,7 @@ def test_from_nothing_to_a_fresh_proxy(act: Act, grid: Path, pki: TestPki) -> No
     pki.proxy("robot", 96 * HOUR, path=grid, roles=["/atlas/Role=pilot", "/atlas"])
     renewed = act("credentials", "renew", "atlas-pilot", "--json")
     assert (renewed.code, renewed.json) == (0, {"atlas-pilot": None})
+    assert act("audit", "--json").json[0]["facts"] == {"atlas-pilot": "renewed"}
     act("sweep", "renew-credentials")
     said = act("credentials")
     assert said.code == 0

@@ -14,7 +14,8 @@ from act_core.cli.main import app
 from act_core.db.models import CeJob
 from act_core.db.policy_models import BrakeRow, CredentialRow, DowntimeRow
 from act_core.monitor.sentences import told
-from act_core.reasons import TELLS, Reason, Topic
+from act_core.reasons import Reason, Topic
+from act_core.tells import TELLS
 from tests.cli.conftest import Act
 from tests.cli.situations import NOW, ON, Tables, before
 

@@ -11,10 +11,9 @@ from act_core.atlas.cric import parse_queues
 from act_core.atlas.instance import server_key
 from act_core.atlas.refresh import Owner, named, write_queues
 from act_core.db.session import Database
-from act_core.processes import process_start
+from act_core.processes import process_start, up_file
 from act_core.settings import load_settings
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
-from flows.supervise import state_file
 from tests.cli.conftest import Act
 
 ARC = CeDescription(name="arc01", endpoint="https://arc01.test.example:443/arex")
@@ -72,7 +71,7 @@ def test_what_could_be_taken_is_listed(atlas: Act) -> None:
     }
     assert "2 of 3 PanDA queues are served" in atlas("status").out
     shown = atlas("queues", "list", "--all")
-    assert any(line.startswith("C online unified") and "harvester is 'another'" in line for line in shown.lines)
+    assert any(line.startswith("C online on unified") and "harvester is 'another'" in line for line in shown.lines)
 
 
 def test_of_several_servers_each_queue_names_its_own(atlas: Act, place: Path) -> None:
@@ -120,8 +119,8 @@ def test_observing_is_said(atlas: Act, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_beside_a_tower_that_observes_a_sweep_only_observes(atlas: Act, place: Path) -> None:
     here = os.getpid()
     said = {"pid": here, "start": process_start(here), "phase": "up", "prefect": "http://127.0.0.1:1", "children": {}}
-    state_file(place / "state").write_text(json.dumps(said | {"observing": True}))
+    up_file(place / "state").write_text(json.dumps(said | {"observing": True}))
     assert "OBSERVING" in atlas("sweep", "fetch-jobs").err
     assert "OBSERVING" in atlas("status").out
-    state_file(place / "state").write_text(json.dumps(said))
+    up_file(place / "state").write_text(json.dumps(said))
     assert "OBSERVING" not in atlas("sweep", "fetch-jobs").err

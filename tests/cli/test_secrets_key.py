@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from act_core.cli import jobs as jobs_command
+from act_core.cli import job_show
 from act_core.credentials.vault import Vault
 from tests.cli.conftest import Act
 
@@ -47,5 +47,5 @@ def test_a_file_of_a_user_seals_nothing(act: Act, place: Path) -> None:
 def test_logs_are_shown_with_their_addresses(capsys: pytest.CaptureFixture[str]) -> None:
     log = {"log": "story", "url": "https://logs.example/d/Q/7.story", "file": "/srv/d/Q/7.story"}
     told = {"id": "7.1", "app": "atlas", "name": "n", "candidates": [], "logs": [log], "attempts": []}
-    jobs_command._print_story(told)
+    job_show._print_story(told)
     assert "story  https://logs.example/d/Q/7.story   /srv/d/Q/7.story" in capsys.readouterr().out

@@ -11,19 +11,24 @@ from rich.console import Console
 from sqlalchemy import update
 
 from act_core.cli import out
-from act_core.cli.stories import brief
 from act_core.db import ces, queries, wishes
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.bootstrap import tower_id
 from act_core.db.models import Ce, CeJob
 from act_core.db.session import Database
 from act_core.jobspec import JobSpec
+from act_core.monitor.times import brief
 from act_core.settings import load_settings
 from act_core.settings.model import Breaker, Site
 from act_core.states import Request
 from tests.cli.conftest import Act
 
 LONG = "the CE says no: " + "x" * 200
+
+
+def test_numbers_stand_to_the_right_and_lines_end_with_words(capsys: pytest.CaptureFixture[str]) -> None:
+    out.table(("CE", "jobs", "trouble"), [("a", "9", ""), ("b", "1000", "no"), ("c", "", "")])
+    assert capsys.readouterr().out.splitlines() == ["CE  jobs  trouble", "a      9", "b   1000  no", "c"]
 
 
 class Tables:
@@ -216,6 +221,11 @@ def test_a_ce_that_rests_says_why_and_until_when(act: Act, tables: Tables) -> No
     _, here, there = act("ces", "list").lines
     assert here == f"here local on resting until {until:%Y-%m-%d %H:%MZ} no route\\x07 to host"
     assert there == "there local on troubled one hiccup"
+    mode = {"mode": "rest", "mode_owner": "operator", "mode_reason": "new disk", "mode_until": until}
+    tables.put(Ce, Ce.name == "there", **mode)
+    _, _, there = act("ces", "list").lines
+    by = f"rest until {until:%Y-%m-%d %H:%MZ} by operator: new disk"
+    assert there == f"there local rest troubled one hiccup; {by}"
     (row, _) = act("ces", "list", "--json").json
     assert (row["health"], row["rests_until"], row["failures"]) == ("resting", f"{until:%Y-%m-%dT%H:%M:%SZ}", 1)
 

@@ -1,6 +1,7 @@
 """`act jobs try`: the payload of a PanDA job in the terminal, and nobody is told."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -171,7 +172,10 @@ def test_what_cannot_be_tried_is_said(act: Act, book: Booking, words: tuple[obje
     assert said.err.splitlines()[-1].startswith(complaint)
 
 
-async def test_ctrl_c_ends_the_payload(book: Booking, place: Path, eventually: Callable[..., Awaitable[Any]]) -> None:
+@pytest.mark.parametrize(("number", "exits"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+async def test_whatever_ends_it_ends_the_payload(
+    book: Booking, place: Path, eventually: Callable[..., Awaitable[Any]], number: signal.Signals, exits: int
+) -> None:
     book(run_s=300)
     command = [sys.executable, "-m", "act_core.cli", "jobs", "try", str(NUMBER), "--directory", "kept"]
     job = place / "kept" / "ce" / "try"
@@ -184,10 +188,41 @@ async def test_ctrl_c_ends_the_payload(book: Booking, place: Path, eventually: C
     try:
         await eventually(started, "the payload's start")
     finally:
-        tried.send_signal(signal.SIGINT)
+        tried.send_signal(number)
         code = await asyncio.wait_for(tried.wait(), 20)
-    assert code == 130
+    assert code == exits
     assert json.loads((job / "ended.json").read_text())["killed"]
+    assert mentioning(job / "session") == []
+
+
+async def test_a_temporary_directory_goes_with_it(
+    book: Booking, place: Path, eventually: Callable[..., Awaitable[Any]]
+) -> None:
+    book(run_s=300)
+    command = [sys.executable, "-m", "act_core.cli", "jobs", "try", str(NUMBER)]
+    (place / "tmp").mkdir()
+    environment, nowhere = os.environ | {"TMPDIR": str(place / "tmp")}, asyncio.subprocess.DEVNULL
+    tried = await asyncio.create_subprocess_exec(*command, cwd=place, stdout=nowhere, stderr=nowhere, env=environment)
+
+    async def started() -> bool:
+        return any((place / "tmp").glob("act-try-*/ce/try/started"))
+
+    try:
+        await eventually(started, "the payload's start")
+    finally:
+        tried.send_signal(signal.SIGTERM)
+        code = await asyncio.wait_for(tried.wait(), 20)
+    assert (code, list((place / "tmp").glob("act-try-*"))) == (143, [])
+    assert mentioning(place / "tmp") == []
+
+
+def mentioning(directory: Path) -> list[int]:
+    """Processes that work in a directory, or below."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is another account's
+            found += [int(process.name)] if (process / "cwd").readlink().is_relative_to(directory) else []
+    return found
 
 
 async def test_who_ends_it_as_it_begins_ends_the_payload(place: Path) -> None:

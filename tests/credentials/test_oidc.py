@@ -78,6 +78,8 @@ async def test_the_secret_in_a_file(desk: Desk, tmp_path: Path) -> None:
         pytest.param({"exp": 5}, {}, "it has ended already", id="ended"),
         pytest.param({}, {"issuer": "https://else"}, "says that it is https://else", id="another issuer"),
         pytest.param({}, {"token_endpoint": "http://x/"}, r"tells no token endpoint \(https\)", id="in the clear"),
+        pytest.param({}, {"token_endpoint": f"https://{'a' * 70}/"}, "an address that is none: ", id="a name too long"),
+        pytest.param({}, {"token_endpoint": "https://["}, "an address that is none: ", id="half an address"),
         pytest.param({}, {"token_endpoint": None}, "tells no token endpoint", id="no endpoint"),
     ],
 )

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from act_core.db import ces
 from act_core.db.bootstrap import (
     bootstrap,
+    mark_restored,
     newest,
     open_tables,
     remember_generation,
@@ -121,5 +122,26 @@ def test_a_restored_database_shows(tmp_path: Path) -> None:
     assert remember_generation(tmp_path, tower, 4) is None
     assert remember_generation(tmp_path, tower, 5) == 4
     assert remember_generation(tmp_path, tower, 2) == 5  # less than before: an older copy of the database
-    assert remember_generation(tmp_path, TowerId("another1"), 9) is None
-    assert json.loads((tmp_path / "generation.json").read_text()) == {"tower": "another1", "generation": 9}
+    assert json.loads((tmp_path / "generation.json").read_text()) == {"tower": "tower001", "generation": 2}
+
+
+def test_the_directory_of_another_tower_is_left_alone(empty: Database, tmp_path: Path) -> None:
+    """Neither its file nor the tables change, whoever asks."""
+    tower = bootstrap(empty, NOW, tmp_path).tower
+    written = json.dumps({"tower": "another1", "generation": 9})
+    (tmp_path / "generation.json").write_text(written)
+    _say(empty, "0001")  # an older schema: it stays so
+    both = rf"generation\.json is of tower another1, and the database of tower {tower}: .*ACT_STATE_DIR.* remove that"
+    try:
+        with pytest.raises(ConfigError, match=both):
+            bootstrap(empty, NOW, tmp_path)
+        with empty.engine.connect() as connection:
+            assert schema_of(connection) == "0001"
+    finally:
+        _say(empty, newest())
+    for do in (partial(remember_generation, tmp_path, tower, 3), partial(mark_restored, tmp_path, tower)):
+        with pytest.raises(ConfigError, match=both):
+            do()
+    assert (tmp_path / "generation.json").read_text() == written
+    (tmp_path / "generation.json").unlink()
+    assert bootstrap(empty, NOW, tmp_path).tower == tower

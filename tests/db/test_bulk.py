@@ -9,8 +9,8 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from act_core.db import arrivals
-from act_core.db.bulk import LARGEST, STATEMENT, portions, update_rows, weight
-from act_core.db.models import CeJob, Description
+from act_core.db.bulk import LARGEST, STATEMENT, insert_rows, portions, update_rows, weight
+from act_core.db.models import CeJob, CeJobEvent, Description
 from act_core.db.panda_models import PandaRow
 from act_core.db.session import Database
 from act_core.errors import BadInput
@@ -118,3 +118,37 @@ def test_a_statement_holds_no_more_than_it_may(
     sent = [parameters for text, parameters in statements() if text.startswith("UPDATE") or "WITH" in text]
     assert len(sent) == 3
     assert all(weight(one.values() if isinstance(one, dict) else one) <= STATEMENT * 1.01 for one in sent)
+
+
+def _attempts(n: int) -> list[dict[str, Any]]:
+    common = {"app": "manual", "attempt": 1, "attempts_left": 0, "placement_id": 1, "state": "tosubmit"}
+    times = dict.fromkeys(("state_since", "created", "modified"), NOW)
+    return [
+        common | times | {"app_job_id": f"j{i}", "submission_key": f"key{i}", "description_id": i} for i in range(n)
+    ]
+
+
+def test_new_rows_have_the_defaults_of_what_they_leave_out(db: Database) -> None:
+    db.write(insert_rows, CeJob, _attempts(1201))  # more than a chunk, and not a multiple of one
+    one, *others = db.read(lambda session: list(session.scalars(select(CeJob).order_by(CeJob.id))))
+    assert [row.app_job_id for row in (one, *others)] == [f"j{i}" for i in range(1201)]
+    assert (one.version, one.tries, one.news, one.priority, one.share, one.cores_asked) == (0, 0, False, 50, "", 1)
+    assert (one.ce, one.created) == (None, NOW)
+
+
+def test_no_rows_are_no_statement(db: Database, statements: Callable[[], list[tuple[str, Any]]]) -> None:
+    statements()
+    db.write(insert_rows, CeJob, [])
+    assert [text for text, _ in statements() if "INSERT" in text] == []
+
+
+def test_a_new_row_that_no_statement_takes_is_named(db: Database) -> None:
+    event = {"job_id": 1, "attempt": 1, "at": NOW, "from_state": "x", "to_state": "y", "actor": "z"}
+    with pytest.raises(BadInput, match=r"new row 2 of ce_job_events: \d+ bytes, most of them in reason"):
+        db.write(insert_rows, CeJobEvent, [event | {"reason": ""}, event | {"reason": "x" * GIANT}])
+
+
+def test_a_time_without_a_zone_is_refused(db: Database) -> None:
+    (one,) = _panda_rows(db, 1)
+    with pytest.raises(ValueError, match="has no time zone"):
+        db.write(update_rows, PandaRow, {one: {"told_at": NOW.replace(tzinfo=None)}})

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from act_core.db import ces
-from act_core.db.by_hand import LONGEST_NAME, add_by_hand, also_known, place_of, remove
+from act_core.db.by_hand import LONGEST_NAME, add_by_hand, also_known, remove
 from act_core.db.ces import HAND
 from act_core.db.models import Ce
+from act_core.db.places import place_of
 from act_core.db.session import Database
 from act_core.errors import BadInput
 from act_core.runtime import Runtime

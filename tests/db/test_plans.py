@@ -1,14 +1,13 @@
 """Every named question goes through an index: the plans of both databases, over some thousand rows."""
 
 import inspect
-import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, text
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from act_core.atlas import workers
@@ -27,6 +26,8 @@ from act_core.db import (
     orphans,
     outlook,
     queries,
+    rebuilding,
+    recovery,
     reruns,
     rules,
     sealed,
@@ -38,19 +39,23 @@ from act_core.db.backlog import Gate
 from act_core.db.brakes import Kind
 from act_core.db.models import Ce, CeJob, CeJobArchive, Placement, PlacementCe
 from act_core.db.policy_models import BrakeRow
+from act_core.db.recovery import OfCe, Stand, Told
 from act_core.db.session import Database
 from act_core.decisions import Move
 from act_core.ids import RemoteId, SubmissionKey
-from act_core.settings.model import ArcSettings, Settings
 from act_core.states import CeState, Request
+from tests.fixtures.databases import Servers
+from tests.fixtures.plans import assert_reads_none_whole, filled, scans, sent
 
+pytestmark = pytest.mark.xdist_group("plans")  # one worker fills the tables, once
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CES, ROWS = 20, 4000
 BIG = {"ce_jobs", "ce_jobs_archive"}  # never read whole
+FILLED = {*BIG, "ces", "placement_ces", "job_descriptions"}
 STATES = ("tosubmit", "submitting", "submitted", "running", "finished", "failed", "cancelling")  # the rest is at rest
 
 
-def _row(n: int) -> dict[str, Any]:
+def row_of(n: int) -> dict[str, Any]:
     busy = n % 20 == 0
     state = STATES[n // 20 % len(STATES)] if busy else "done"
     waits = state == "tosubmit"
@@ -79,74 +84,30 @@ def _row(n: int) -> dict[str, Any]:
     }
 
 
-def _fill(session: Session) -> None:
+def places(session: Session) -> None:
+    """CEs, and for each the placement of jobs that may go there alone."""
     names = [f"ce{n}" for n in range(1, CES + 1)]
     session.execute(insert(Ce), [{"name": name, "kind": "local", "maxjobs": 10, "modified": NOW} for name in names])
     session.execute(insert(Placement), [{"id": n, "digest": str(n)} for n in range(1, CES + 1)])
     session.execute(insert(PlacementCe), [{"placement_id": n, "ce": f"ce{n}"} for n in range(1, CES + 1)])
+
+
+def _fill(session: Session) -> None:
+    places(session)
     for start in range(0, ROWS, 1000):
-        rows = [_row(n) for n in range(start, start + 1000)]
+        rows = [row_of(n) for n in range(start, start + 1000)]
         session.execute(insert(CeJob), rows)
         older = [row | {"id": row["id"] + ROWS, "submission_key": f"act-older-{row['id']:026d}"} for row in rows]
         session.execute(insert(CeJobArchive), older)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mysql"])
-def full(request: pytest.FixtureRequest, servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def full(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
     """A database of this module's own, filled once."""
-    from act_core.db.bootstrap import bootstrap
-
-    directory: Path = tmp_path_factory.mktemp("plans")
-    db = Database(Settings(state_dir=directory, arc=ArcSettings(db=servers.empty(request.param))))
-    bootstrap(db, NOW)
-    db.write(_fill)
-    with db.engine.begin() as connection:
-        tables = (
-            "" if request.param == "sqlite" else "TABLE ce_jobs, ce_jobs_archive, ces, placement_ces, job_descriptions"
-        )
-        connection.execute(text(f"ANALYZE {tables}"))
-    yield db
-    db.close()
-
-
-def _sqlite_scans(plan: list[Any]) -> set[str]:
-    """Tables that SQLite reads from end to end, through an index or not."""
-    steps = [row[3].split() for row in plan]
-    return {step[1] for step in steps if step[0] == "SCAN"}
-
-
-def _mysql_scans(node: Any) -> set[str]:
-    """Tables with access type ALL (whole table) or index (a whole index), anywhere in the plan."""
-    if isinstance(node, list):
-        return set().union(*map(_mysql_scans, node))
-    if not isinstance(node, dict):
-        return set()
-    here = {node["table_name"]} if node.get("access_type") in ("ALL", "index") else set()
-    return here.union(*map(_mysql_scans, node.values()))
-
-
-def _scans(engine: Engine, statement: str, parameters: Any) -> set[str]:
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            return _sqlite_scans(list(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)))
-        plan = connection.exec_driver_sql(f"EXPLAIN FORMAT=JSON {statement}", parameters).scalar_one()
-        return _mysql_scans(json.loads(plan))
-
-
-def _sent(db: Database, ask: Callable[[Session], Any]) -> list[tuple[str, Any]]:
-    """What a question sends; its transaction is rolled back."""
-    sent: list[tuple[str, Any]] = []
-
-    def hear(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH", "(")) and not many:
-            sent.append((statement, parameters))
-
-    event.listen(db.engine, "before_cursor_execute", hear)
-    with Session(db.engine) as session:
-        ask(session)
-        session.rollback()
-    event.remove(db.engine, "before_cursor_execute", hear)
-    return sent
+    with filled(servers, request.param, tmp_path_factory.mktemp("plans"), NOW, _fill, FILLED) as db:
+        yield db
 
 
 def _settle(session: Session) -> None:
@@ -157,6 +118,8 @@ def _settle(session: Session) -> None:
 
 SHORT = Gate(timedelta(hours=1), timedelta(hours=2))
 KEYS = [SubmissionKey(f"act-tower001-{n:026d}") for n in range(30)]
+LEFT_OUT = OfCe("ce1", Told.WITHOUT)
+STAND = Stand(NOW, recovery.NEW, recovery.TOWER, ())
 IDS = [RemoteId(f"r{n}") for n in range(0, 600, 20)]
 QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "ce_row": lambda s: queries.ce_row(s, "ce1"),
@@ -233,12 +196,18 @@ SAFETY: dict[str, Callable[[Session], Any]] = {
     "orphans.places": lambda s: orphans.places(s, KEYS),
     "orphans.wait_after_restore": lambda s: orphans.wait_after_restore(s, NOW),
     "orphans.strange": orphans.strange,
+    "recovery.hold": lambda s: recovery.hold(s, NOW, NOW),
+    "recovery.end": lambda s: recovery.end(s, STAND, NOW),
+    "recovery.end without": lambda s: recovery.end(s, replace(STAND, ces=(LEFT_OUT,)), NOW),
+    "rebuilding.known": lambda s: rebuilding.known(s, {("manual", f"j{n}") for n in range(5)}),
     "orphans.sight": lambda s: orphans.sight(s, "ce1", {IDS[0]: (KEYS[0], True)}, NOW),
     "silence.on_ces": lambda s: silence.on_ces(s, ["ce1", "ce2"]),
     "silence.by_state": lambda s: silence.by_state(s, "ce1"),
     "silence.there": lambda s: silence.there(s, "ce1", 0, 100),
     "silence.by_identity": lambda s: silence.by_identity(s, "ce1"),
     "silence.of_identity": lambda s: silence.of_identity(s, "ce1", 1, 0, 100),
+    "silence.by_state_before": lambda s: silence.by_state_before(s, "ce1", NOW),
+    "silence.of_before": lambda s: silence.of_before(s, "ce1", NOW, 0, 100),
 }
 SAFETY |= {
     "outlook.outlooks": lambda s: outlook.outlooks(s, "ce1"),
@@ -270,23 +239,19 @@ def test_every_named_question_is_here() -> None:
 
 @pytest.mark.parametrize("name", [*QUESTIONS, *FILLING, *EXPLAINING, *ERRORS, *SAFETY, *ATLAS, *DEEDS])
 def test_no_question_reads_a_big_table_whole(full: Database, name: str) -> None:
-    sent = _sent(full, (QUESTIONS | FILLING | EXPLAINING | ERRORS | SAFETY | ATLAS | DEEDS)[name])
-    assert sent, "it sent nothing that could be looked at"
-    for statement, parameters in sent:
-        scanned = BIG & _scans(full.engine, statement, parameters)
-        assert not scanned, f"{name} reads all of {scanned}: {statement}"
+    assert_reads_none_whole(full, name, (QUESTIONS | FILLING | EXPLAINING | ERRORS | SAFETY | ATLAS | DEEDS)[name], BIG)
 
 
 def test_a_plan_without_an_index_shows(full: Database) -> None:
     """The test of this test."""
     statement = "SELECT id FROM ce_jobs WHERE node = 'x'"
-    assert _scans(full.engine, statement, ()) == {"ce_jobs"}
+    assert scans(full.engine, statement, ()) == {"ce_jobs"}
 
 
 def test_the_counts_of_a_ce_come_out_of_an_index_alone(full: Database) -> None:
-    ((statement, parameters),) = _sent(full, lambda s: filling.standing(s, "ce1"))
+    ((statement, parameters),) = sent(full, lambda s: filling.standing(s, "ce1"))
     words = "EXPLAIN QUERY PLAN" if full.engine.dialect.name == "sqlite" else "EXPLAIN"
     with full.engine.connect() as connection:
         plan = str(connection.exec_driver_sql(f"{words} {statement}", parameters).all())
-    assert "ix_ce_jobs_ce_state_share_priority_cores_asked" in plan
+    assert "ix_ce_jobs_standing" in plan
     assert "COVERING INDEX" in plan or "Using index" in plan.replace("Using index condition", "")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from act_core.atlas import accounting, closed_days, suspects
@@ -17,9 +17,10 @@ from act_core.db.session import Database
 from act_core.settings.model import ArcSettings, Settings
 from act_core.states import PandaState
 from tests.atlas.ledgers import DAY, NOON, OWNER, attempt_row, hours, job_row
-from tests.db.test_plans import _scans, _sent
 from tests.fixtures.databases import Servers
+from tests.fixtures.plans import analyze, assert_reads_none_whole
 
+pytestmark = pytest.mark.xdist_group("plans_books")  # one worker fills the tables, once
 ROWS, DAYS = 1200, 60
 BIG = {"panda_jobs", "panda_jobs_archive", "ce_jobs", "ce_jobs_archive", "ce_job_events", "daily_books", "daily_spent"}
 STATES = [state.value for state in PandaState if state is not PandaState.CLOSED]
@@ -56,9 +57,7 @@ def full(
     directory: Path = tmp_path_factory.mktemp("books")
     db = Database(Settings(state_dir=directory, arc=ArcSettings(db=servers.ready(request.param, directory))))
     db.write(_fill)
-    with db.engine.begin() as connection:
-        tables = "" if request.param == "sqlite" else f"TABLE {', '.join(sorted(BIG))}"
-        connection.execute(text(f"ANALYZE {tables}"))
+    analyze(db, BIG)
     yield db
     db.close()
 
@@ -83,8 +82,4 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_no_question_of_the_books_reads_a_big_table_whole(full: Database, name: str) -> None:
-    sent = _sent(full, QUESTIONS[name])
-    assert sent, "it sent nothing that could be looked at"
-    for statement, parameters in sent:
-        scanned = BIG & _scans(full.engine, statement, parameters)
-        assert not scanned, f"{name} reads all of {scanned}: {statement}"
+    assert_reads_none_whole(full, name, QUESTIONS[name], BIG)

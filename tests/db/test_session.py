@@ -3,12 +3,13 @@
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -61,7 +62,9 @@ def _trouble(session: Session, ce: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("database", ["mysql"], indirect=True)
-def test_a_real_deadlock_is_run_again(db: Database) -> None:
+@pytest.mark.parametrize("nested", [False, True], ids=["in the transaction", "in a savepoint of it"])
+def test_a_real_deadlock_is_run_again(db: Database, nested: bool) -> None:
+    """Its victim's savepoints are gone with the transaction, so that the way back to them fails, too."""
     _two_ces(db)
     both_hold_one = threading.Barrier(2)
     tries = {"ab": 0, "ba": 0}
@@ -71,7 +74,8 @@ def test_a_real_deadlock_is_run_again(db: Database) -> None:
         _trouble(session, order[0], order)
         if tries[order] == 1:
             both_hold_one.wait(timeout=WAIT)
-        _trouble(session, order[1], order)
+        with session.begin_nested() if nested else nullcontext():
+            _trouble(session, order[1], order)
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda order: db.write(crosswise, order), tries))
@@ -188,3 +192,10 @@ def test_a_file_that_is_no_database_is_named_and_left(tmp_path: Path) -> None:
         db.clock()
     db.close()
     assert file.read_text() == content
+
+
+def test_the_file_is_for_nobody_else(tmp_path: Path) -> None:
+    db = Database(Settings(state_dir=tmp_path))
+    db.write(lambda session: session.execute(text("CREATE TABLE t (n INTEGER)")) and None)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    db.close()

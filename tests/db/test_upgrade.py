@@ -20,7 +20,7 @@ from act_core.settings.model import Settings
 from act_core.states import PandaEnd
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-BEFORE = "0003"
+BEFORE = "0004"
 
 
 @pytest.fixture
@@ -64,7 +64,12 @@ def _fill(db: Database) -> None:
         rows = [_attempt(1, "tosubmit"), _attempt(3, "done") | {"released_at": NOW}]
         for row in rows:
             connection.execute(insert(tables.tables["ce_jobs"]), [row])
-        queue = dict.fromkeys(("seen_at", "modified"), NOW) | {"name": "Q", "served": True, "status": "online"}
+        queue = dict.fromkeys(("seen_at", "modified"), NOW) | {
+            "server": "s",
+            "name": "Q",
+            "served": True,
+            "status": "online",
+        }
         connection.execute(insert(tables.tables["panda_queues"]), [queue | {"parsed": "{}", "raw": "{}"}])
 
 

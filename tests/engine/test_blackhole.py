@@ -18,10 +18,11 @@ from act_core.engine.blackhole import after_probe, conclude, judge_probe, last_o
 from act_core.engine.claim import Terms, claim
 from act_core.engine.fill import Limits
 from act_core.jobspec import JobSpec
-from act_core.reasons import TELLS, Reason
+from act_core.reasons import Reason
 from act_core.settings.model import Site
 from act_core.settings.policy import BlackHole
 from act_core.states import CeState
+from act_core.tells import TELLS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -9,7 +9,8 @@ from act_core.ce.base import Accepted, Gone, Refused
 from act_core.db.attempts import Attempt
 from act_core.decisions import Move, Stay
 from act_core.engine.cancel import after_cancel, without_call
-from act_core.states import LIVING, CeState, Request
+from act_core.engine.rerun import after_wish
+from act_core.states import FINAL, HEEDED, LIVING, CeState, Request
 
 Make = Callable[..., Attempt]
 S, R = CeState, Request
@@ -98,3 +99,16 @@ def test_wishes_that_need_no_call(
 )
 def test_wishes_of_others(attempt: Make, state: CeState, wish: Request, remote_id: str | None) -> None:
     assert without_call(attempt(state, request=wish, remote_id=remote_id)) is None
+
+
+@pytest.mark.parametrize("state", list(CeState))
+def test_pages_offer_a_cancel_where_there_is_something_to_cancel(attempt: Make, state: CeState) -> None:
+    words = without_call(attempt(state, request=Request.CANCEL, remote_id="x"))
+    moot = state is CeState.CANCELLING or (isinstance(words, Stay) and words.wish_done)
+    assert (state in HEEDED[Request.CANCEL]) is not moot
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_pages_offer_a_new_attempt_where_one_is_made(attempt: Make, now: datetime, state: CeState) -> None:
+    decision = after_wish(attempt(state, request=Request.RESUBMIT), now)
+    assert (state in HEEDED[Request.RESUBMIT]) is bool(isinstance(decision, Stay) and decision.successor)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from act_core.db.backlog import Waiting
 from act_core.db.filling import Stands
 from act_core.engine.fill import Here, Limits, Plan, Share, fill, here_of, longest_before, rate_window, whole_b
-from act_core.reasons import TELLS, Reason
+from act_core.reasons import Reason
 from act_core.states import CeState
+from act_core.tells import TELLS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from act_core import manual
+from act_core import homecoming
 from act_core.db import brakes, queries, rules, wishes
 from act_core.db.ledger import standing
 from act_core.db.models import Description
@@ -17,9 +17,10 @@ from act_core.engine.poll import poll
 from act_core.engine.rerun import rerun, resubmit
 from act_core.errors import Transient
 from act_core.jobspec import JobSpec
-from act_core.reasons import TELLS, Reason
+from act_core.reasons import Reason
 from act_core.settings.policy import Clean, Errors
 from act_core.states import CeState, Request
+from act_core.tells import TELLS
 from tests.engine.house import CE, House
 
 S = CeState
@@ -57,7 +58,7 @@ async def test_an_error_of_the_list_begins_the_job_again_and_costs_an_attempt(ho
     assert (row.state, row.request, row.rule, row.error) == ("failed", "resubmit", "arc-lost", "Job was lost")
     assert counts["failed"] == 1
     assert await hits(house) == {"arc-lost": 1}
-    await manual.on_news(house, await house.read(queries.with_news, "manual", 10))
+    await homecoming.on_news(house, await house.read(queries.with_news, "manual", 10))
     await resubmit(house, CE)
     old, new = await house.rows()
     assert (old.state, old.superseded_by, old.request) == ("donefailed", new.submission_key, "clean")
@@ -87,7 +88,7 @@ async def test_an_error_that_the_ce_tells_only_later_is_judged_before_the_output
     house.tell(job, "FAILED", error="Job was lost", wall_s=3)
     house.end.dark[job] = Transient("no documents now")
     await poll(house, CE)
-    await manual.on_news(house, await house.read(queries.with_news, "manual", 10))
+    await homecoming.on_news(house, await house.read(queries.with_news, "manual", 10))
     house.end.dark.clear()
     await fetch(house, CE)
     (row,) = await house.rows()
@@ -221,7 +222,7 @@ async def test_the_ce_restarts_failed_staging_before_anybody_hears_of_it(
     (row,) = await house.rows()
     assert (row.state, row.request) == ("failed", wish)
     if wish:
-        await manual.on_news(house, await house.read(queries.with_news, "manual", 10))
+        await homecoming.on_news(house, await house.read(queries.with_news, "manual", 10))
         assert not await house.read(queries.to_fetch, CE, house.now(), 10)
         await rerun(house, CE)
         (row,) = await house.rows()

@@ -6,18 +6,19 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from act_core.cli.ce_modes import put
 from act_core.db import arrivals, ces, downtimes, ledger, modes
 from act_core.db.downtimes import Downtime
 from act_core.db.models import Ce, CeJob
 from act_core.db.modes import OPERATOR, Mode, Wanted
+from act_core.deeds.modes import Asked, put_ce_mode
 from act_core.engine.fill import Held
 from act_core.engine.modes import keep_modes
 from act_core.engine.submit import submit, tell_waits
 from act_core.jobspec import JobSpec
-from act_core.reasons import TELLS, Reason, Topic
+from act_core.reasons import Reason, Topic
 from act_core.settings.policy import Downtime as DowntimeSettings
 from act_core.states import CeState
+from act_core.tells import TELLS
 from tests.engine.house import CE, House
 
 HOUR = timedelta(hours=1)
@@ -74,7 +75,7 @@ async def test_on_against_a_downtime_without_an_end_is_over_with_it(house: House
     lasting = Downtime(CE, house.now(), downtimes.FOREVER, Mode.OFFLINE)
     await house.write(downtimes.sync_downtimes, "config", [lasting])
     await _later(house, HOUR)
-    await house.write(put, CE, Wanted(Mode.ON, OPERATOR, "well again"), house.now())
+    await house.write(put_ce_mode, CE, Asked(Mode.ON, "well again"), house.now())
     assert await _later(house, HOUR) == "on"
     await house.write(downtimes.sync_downtimes, "config", [])
     await _later(house, HOUR)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from act_core import manual
+from act_core import homecoming
 from act_core.ce.base import Refused, RemoteId, Seen
 from act_core.db import listing, queries, wishes
 from act_core.db.ledger import Line, standing
@@ -139,7 +139,7 @@ async def test_a_job_that_is_refused_again_and_again_is_one_witness(house: House
 async def test_what_is_to_be_cleaned_now_is_work_that_is_left(house: House, refused: bool) -> None:
     await house.jobs(1, S.FAILED)
     await house.changed(1, S.DONEFAILED)
-    await manual.on_news(house, await house.read(queries.with_news, "manual", 10))
+    await homecoming.on_news(house, await house.read(queries.with_news, "manual", 10))
     await clean(house, CE)
     assert await house.read(listing.unsettled) == 0  # it stays for a day
     await house.write(wishes.wish, "manual", ["j0"], Request.CLEAN, house.now())
@@ -147,7 +147,7 @@ async def test_what_is_to_be_cleaned_now_is_work_that_is_left(house: House, refu
     for job in house.end.world.jobs.values() if refused else ():
         job.state = "RUNNING"
     await clean(house, CE)
-    await manual.on_news(house, await house.read(queries.with_news, "manual", 10))
+    await homecoming.on_news(house, await house.read(queries.with_news, "manual", 10))
     assert await house.read(listing.unsettled) == refused
 
 
@@ -218,7 +218,7 @@ async def test_what_was_to_be_killed_is_not_begun_again_when_its_documents_come_
     house.tell(job, "FAILED", error="Job was lost", wall_s=3)
     house.end.dark[job] = Transient("no documents now")
     await poll(house, CE)
-    await manual.on_news(house, await house.read(queries.with_news, "manual", 10))
+    await homecoming.on_news(house, await house.read(queries.with_news, "manual", 10))
     house.end.dark.clear()
     await fetch(house, CE)
     await resubmit(house, CE)

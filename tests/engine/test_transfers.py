@@ -11,12 +11,13 @@ from act_core.db import modes, queries, wishes
 from act_core.db.models import CeJob
 from act_core.db.modes import OPERATOR, Mode, Wanted
 from act_core.engine import transfers
+from act_core.engine.due import due_in
 from act_core.engine.fetch import PAUSE_OF_THE_DISK, fetch
 from act_core.engine.submit import send_inputs
 from act_core.engine.transfers import CLAIM, with_transfers
 from act_core.errors import ActError, ConfigError, CredentialError, DiskError, Transient
 from act_core.runtime import Runtime
-from act_core.stages import Tower, due_in, sweep
+from act_core.stages import Tower, sweep
 from act_core.states import CeState, Request
 from tests.engine.house import CE, House
 

@@ -111,12 +111,12 @@ async def test_after_a_time_in_which_others_answered_all_is_given_up_without_a_b
     await house.jobs(60, S.RUNNING)
     await well(house)
     await half_an_hour(house, 5, others=True)
-    assert [line.code for line in await house.read(ledger.standing, ces=[CE])] == ["silent"]
+    assert [line.code for line in await house.read(ledger.standing, ces=[CE])] == ["breaker-open", "silent"]
     assert set((await house.states()).values()) == {S.RUNNING}
     await half_an_hour(house, 2, others=True)
     assert set((await house.states()).values()) == {S.ABANDONED}
     assert await house.read(brakes.on) == []
-    assert [line.code for line in await house.read(ledger.standing, ces=[CE])] == ["given-up"]
+    assert [line.code for line in await house.read(ledger.standing, ces=[CE])] == ["breaker-open", "given-up"]
     assert len(await house.rows()) == 60, "nothing follows by itself"
 
 

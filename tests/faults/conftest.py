@@ -1,6 +1,6 @@
 """Towers over simulated ARC CEs, as these tests need them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from act_core.settings.policy import Clean, Voms
 from act_core.simulators.arc import ArcOptions, serve_arc
 from act_core.simulators.arc_pace import Pace
 from act_core.simulators.pki import TestPki
+from act_core.simulators.scene import Scene
 from act_core.simulators.serve import Simulator
+from tests.faults import towers
 
 
 class Grid:
@@ -79,3 +81,13 @@ def add() -> Callable[..., Awaitable[list[str]]]:
         return list(await rt.write(add_jobs, rt.tower, jobs, rt.now()))
 
     return make
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """Simulators as processes; what was brought up over them is taken down."""
+    with Scene(tmp_path / "scene") as made:
+        try:
+            yield made
+        finally:
+            towers.act(made, "down")

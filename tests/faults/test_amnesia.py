@@ -17,6 +17,8 @@ from act_core.runtime import Runtime
 from act_core.settings.model import Settings
 from act_core.stages import Tower, sweep
 
+pytestmark = pytest.mark.faults
+
 JOBS = 110  # above the floor of 50 and 5 % of them
 ROUND = timedelta(minutes=10)
 one_database = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

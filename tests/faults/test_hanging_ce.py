@@ -16,6 +16,8 @@ from act_core.runtime import Runtime
 from act_core.settings.model import Settings
 from act_core.stages import Tower, sweep
 
+pytestmark = pytest.mark.faults
+
 STAGES = ("submit", "sweep-status", "fetch-validate", "clean")
 
 

@@ -31,8 +31,10 @@ from act_core.jobspec import JobSpec
 from act_core.runtime import Runtime
 from act_core.settings import Settings, load_settings
 from act_core.simulators.pki import TestPki
+from flows.children import free_port
 from flows.environment import client_environment
-from flows.supervise import Supervisor, free_port, healthy, prepare
+from flows.standing import healthy
+from flows.supervise import Supervisor, prepare
 
 UP_S, COMMAND_S = 120.0, 120.0
 SOONER = {

@@ -13,6 +13,7 @@ from act_core.ce.base import RemoteId
 from act_core.db import queries
 from act_core.errors import ProtocolError, Transient
 from act_core.going import Going
+from act_core.meters import REGISTRY
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import ArcSettings, Breaker, Prefect, Settings, Site
 from act_core.stages import Tower
@@ -128,6 +129,19 @@ async def test_in_a_window_a_key_that_is_due_again_gets_another_round_in_the_sam
     assert probe.caller.tries == {"a": 1}
 
 
+@pytest.mark.parametrize(("ce", "breaker"), [("ce", True), ("", False)], ids=["a CE", "another key"])
+async def test_rounds_are_measured(probe: Probe, ce: str, breaker: bool) -> None:
+    def measured() -> list[float]:
+        of = {"verb": "probe", "ce": ce, "kind": "protocol"}
+        names = ("act_round_errors_total", of), ("act_round_seconds_count", {"stage": STAGE, "verb": "probe"})
+        return [REGISTRY.get_sample_value(*one) or 0 for one in names]
+
+    before = measured()
+    probe.keys, probe.deeds = ["ce"], {"ce": failing(ProtocolError("strange"))}
+    await probe.run(breaker=breaker)
+    assert [now - then for now, then in zip(measured(), before, strict=True)] == [1, 1]
+
+
 async def test_a_key_that_takes_longer_delays_neither_the_others_nor_the_end(probe: Probe) -> None:
     async def once(_key: str) -> Counts:
         probe.keys = []
@@ -229,7 +243,7 @@ async def test_a_bug_of_ours_is_told_and_the_others_go_on(probe: Probe) -> None:
     probe.keys, probe.deeds = ["a", "b"], {"a": failing(KeyError("x"))}
     window = await probe.run()
     assert window.counts == {"done": 1}
-    assert window.bugs == [f"{STAGE}: KeyError: 'x'"]
+    assert window.bugs == [f"application probe: {STAGE}: probe a: KeyError: 'x'"]
 
 
 async def test_many_keys_share_tasks_and_are_still_on_their_own(probe: Probe) -> None:

@@ -3,25 +3,30 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from act_core import logs
-from act_core.atlas import books, forgotten
+from act_core.atlas import books
+from act_core.atlas.queues import in_doubt
 from act_core.db import bootstrap
 from act_core.db.session import Database
 from act_core.errors import ActError, ConfigError, Transient
-from act_core.processes import lives, process_start
+from act_core.processes import NAMED_BY, lives, process_start, standing, up_file, worker_number
 from act_core.settings import Settings, load_settings
 from act_core.settings.app_model import Modules
-from flows import keeper, supervise
+from flows import children, keeper, supervise
+from flows.children import Child, free_port, stop_all
 from flows.environment import client_environment, password, password_file, server_environment
-from flows.supervise import Child, Supervisor, free_port, healthy, prepare, standing, state_file, take_down
+from flows.standing import healthy, take_down
+from flows.supervise import Supervisor, prepare
 
 WAITS = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
 
@@ -41,7 +46,7 @@ def child(tmp_path: Path) -> Iterator[Child]:
 def stands(settings: Settings, pid: int, start: str | None, children: dict[str, object]) -> None:
     settings.state_dir.mkdir(exist_ok=True)
     said = {"pid": pid, "start": start, "phase": "up", "prefect": "http://127.0.0.1:1", "children": children}
-    state_file(settings.state_dir).write_text(json.dumps(said))
+    up_file(settings.state_dir).write_text(json.dumps(said))
 
 
 def test_a_child_that_died_is_started_again(child: Child) -> None:
@@ -58,7 +63,7 @@ def test_a_child_that_died_is_started_again(child: Child) -> None:
 
 
 def test_a_child_that_dies_all_the_time_is_given_up(child: Child) -> None:
-    for _ in range(supervise.RESTARTS):
+    for _ in range(children.RESTARTS):
         child.again()
         child.stop()
     with pytest.raises(ActError, match=r"sleeper died 6 times within 60 s: see .*sleeper\.log"):
@@ -67,7 +72,7 @@ def test_a_child_that_dies_all_the_time_is_given_up(child: Child) -> None:
 
 def test_a_child_that_does_not_go_is_killed(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
-    monkeypatch.setattr(supervise, "STOP_S", 0.3)
+    monkeypatch.setattr(children, "STOP_S", 0.3)
     child.command = [sys.executable, "-c", f"{deaf}; signal.pause()"]
     child.start()
     assert child.process is not None
@@ -79,10 +84,10 @@ def test_a_child_that_does_not_go_is_killed(child: Child, monkeypatch: pytest.Mo
     assert child.process.returncode == -9
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"pid": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"pid": 1}'])
 def test_an_unreadable_word_of_a_tower_is_none(settings: Settings, text: str) -> None:
     settings.state_dir.mkdir()
-    state_file(settings.state_dir).write_text(text)
+    up_file(settings.state_dir).write_text(text)
     assert standing(settings.state_dir) is None
     assert not take_down(settings.state_dir)
 
@@ -112,7 +117,7 @@ def test_what_does_not_go_down_is_ended(settings: Settings, child: Child) -> Non
     assert child.process.wait(10) == -9
     supervisor.stdout.close()
     assert not lives(pid, start or "")
-    assert not state_file(settings.state_dir).exists()
+    assert not up_file(settings.state_dir).exists()
 
 
 def test_an_application_that_is_not_installed_stops_the_start(settings: Settings) -> None:
@@ -139,7 +144,7 @@ def test_where_prefect_is_to_be_found_is_told_once_the_tables_are_there(
             supervisor.run()
     assert said == []
     supervisor.run()
-    assert [words.split(" ")[0] for words in said] == ["tower", "Prefect", "going"]
+    assert [words.split(" ")[0] for words in said] == ["tower", "Prefect", "page:", "going"]
     assert said[1] == f"Prefect UI: {supervisor.url}   (password: {password_file(settings)})"
 
 
@@ -179,12 +184,44 @@ def test_the_applications_hear_of_a_restored_database(settings: Settings) -> Non
     said.clear()
     prepare(settings, said.append)
     assert said[2] == "1 jobs may have been sent since: they are asked about first (docs/safety.md)"
-    assert db.read(forgotten.in_doubt) == {"Q": 1}
+    assert db.read(in_doubt) == {"Q": 1}
     db.close()
 
 
 def test_nobody_is_healthy_where_nobody_listens() -> None:
     assert not healthy(f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize("answer", [b"", b"220 mail.example.org ESMTP\r\n"])
+def test_what_speaks_something_else_is_not_healthy_and_ends_no_tower(settings: Settings, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answered() -> None:
+            for _ in range(2):
+                client, _ = listening.accept()
+                with client:
+                    client.recv(4096)
+                    client.sendall(answer)
+
+        other = threading.Thread(target=answered)
+        other.start()
+        port = listening.getsockname()[1]
+        assert not healthy(f"http://127.0.0.1:{port}")
+        assert Supervisor(settings, port, lambda _words: None)._pool_is_there()
+        other.join()
+
+
+def test_a_full_disk_ends_no_tower_that_is_up(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    supervisor = Supervisor(settings, 4711, lambda _words: None)
+    in_the_way = up_file(settings.state_dir).with_suffix(".new")
+    in_the_way.mkdir(parents=True)  # as good as a full disk for who is root
+    with pytest.raises(ConfigError, match="cannot be written"):
+        supervisor._write("starting")
+    supervisor._write("up")
+    assert "tried again" in caplog.text
+    in_the_way.rmdir()
+    supervisor._write("up")
+    assert standing(settings.state_dir) is not None
 
 
 def test_what_cannot_be_mended_now_ends_no_tower(
@@ -231,7 +268,7 @@ def test_children_read_the_files_that_the_command_line_named(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text(f"db: {{file: {tmp_path}/mine.sqlite}}\n")
     settings = load_settings(Path("mine.yaml")).settings
-    environment = Supervisor(settings, 4711, lambda _words: None).worker.environment
+    environment = Supervisor(settings, 4711, lambda _words: None).workers[0].environment
     assert environment["ACTCONFIGARC"] == str(tmp_path / "mine.yaml")
     assert "ACTCONFIGAPP" not in environment
     monkeypatch.setenv("ACTCONFIGARC", environment["ACTCONFIGARC"])
@@ -241,3 +278,19 @@ def test_children_read_the_files_that_the_command_line_named(tmp_path: Path, mon
         assert keeper.settings().sqlite_file == tmp_path / "mine.sqlite"
     finally:
         logs.close()
+
+
+def test_each_worker_has_a_name_and_a_log_and_all_of_them_end(settings: Settings, child: Child) -> None:
+    prefect = settings.arc.prefect.model_copy(update={"workers": 4, "elsewhere": 1})
+    several = settings.model_copy(update={"arc": settings.arc.model_copy(update={"prefect": prefect})})
+    workers = Supervisor(several, 4711, lambda _words: None).workers
+    assert [one.name for one in workers] == ["worker", "worker-2", "worker-3"]
+    assert [one.log.name for one in workers] == ["worker.log", "worker-2.log", "worker-3.log"]
+    assert [one.environment[NAMED_BY] for one in workers] == [one.name for one in workers]
+    assert [worker_number(one.name) for one in workers] == [1, 2, 3]
+    another = Child("worker-2", child.command, {}, child.log)
+    for one in (child, another):
+        one.start()
+    stop_all([child, another, workers[2]])
+    assert child.died()
+    assert another.died()

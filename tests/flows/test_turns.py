@@ -45,3 +45,20 @@ async def test_in_a_pass_an_earlier_turn_comes_first_with_all_of_its_keys(rt: Ru
     await window.run()
     assert (set(order[:2]), set(order[2:])) == ({"a", "b"}, {"x", "y"})
     assert window.counts == {"done": 3, "errors": 1}
+
+
+async def test_another_configuration_may_bring_further_parts(rt: Runtime) -> None:
+    """Prefect's tasks know a part by its place: those that are there keep theirs."""
+
+    async def due(_rt: Runtime) -> Sequence[str]:
+        return ["k"]
+
+    async def deed(_rt: Runtime, _key: str) -> Counts:
+        return Counts()
+
+    late, early = (Application(name, parts=(Part(STAGE, name, due, deed),)) for name in ("late", "early"))
+    tower = Tower(rt, apps=(early,))
+    window = Window(tower, STAGE, 0, (), Plain())
+    tower.apps = (late, early)
+    assert {part.verb for part, _ in await window._due()} == {"late", "early"}
+    assert [part.verb for part in window.parts] == ["early", "late"]

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import pytest
 
-from act_core.errors import ProtocolError, Transient
+from act_core.errors import DatabaseAway, ProtocolError, Transient
 from act_core.runtime import WRONG, Counts
 from flows import stops, window
 from flows.rounds import GOES_ON, Window
 from flows.tasks import ended as task_ended
 from flows.tasks import in_words, worth_a_retry
-from flows.window import ended, too_late
+from flows.window import ended, through_absence, too_late
 
 PLANNED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -144,3 +144,38 @@ async def test_a_person_ends_one_run(run_id: str) -> None:
     assert (state.name, state.message) == ("Cancelled", "1 submitted; ended by a person")
     stops.forget(run_id)
     assert not stops.wanted()
+
+
+class Passes:
+    """Passes that find the database away so many times."""
+
+    def __init__(self, away: int) -> None:
+        self.away, self.begun = away, 0
+
+    async def one(self) -> str:
+        self.begun += 1
+        if self.begun <= self.away:
+            raise DatabaseAway("no answer")
+        return "done"
+
+
+async def test_a_pass_outlasts_a_database_that_is_away_for_a_moment() -> None:
+    passes = Passes(2)
+    assert await through_absence(passes.one, (0, 0, 0)) == "done"
+    assert passes.begun == 3
+
+
+@pytest.mark.parametrize("pauses", [(), (0, 0)], ids=["a window", "a pass"])
+async def test_an_absence_that_lasts_is_told(pauses: tuple[float, ...]) -> None:
+    passes = Passes(9)
+    with pytest.raises(DatabaseAway):
+        await through_absence(passes.one, pauses)
+    assert passes.begun == len(pauses) + 1
+
+
+async def test_a_worker_that_drains_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stops, "wanted", lambda: True)
+    passes = Passes(1)
+    with pytest.raises(DatabaseAway):
+        await through_absence(passes.one, (3600,))
+    assert passes.begun == 1

@@ -40,6 +40,12 @@ def test_moments_and_numbers() -> None:
     [
         pytest.param("{a} of {b}", {"a": 1}, "1 of …", id="a missing fact"),
         pytest.param("{a:g}", {"a": "much"}, "much", id="a text for a number"),
+        pytest.param(
+            "by {owner}: {reason}. Until: {until}.",
+            {"until": None, "owner": "", "reason": "x"},
+            "by somebody: x. Until: somebody ends it.",
+            id="a mode without an end",
+        ),
         pytest.param("{a:g}", {"a": None}, "…", id="nothing for a number"),
         pytest.param("{a.b} {a[0]} {0}", {"a": 1}, "… … …", id="what is not in a fact"),
         pytest.param("{a!z}", {"a": 1}, "1", id="an odd conversion"),

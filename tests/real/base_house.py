@@ -10,7 +10,7 @@ from typing import Any
 from act_core.db import listing, wishes
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.models import CeJob
-from act_core.engine.fetch import result_dir
+from act_core.engine.results import result_dir
 from act_core.jobspec import InputFile, JobSpec
 from act_core.runtime import Runtime
 from act_core.stages import Tower, sweep

@@ -98,7 +98,7 @@ def _install(wanted: Chroot) -> Installed:
     log.unlink(missing_ok=True)
     at = root if (root / BASE).exists() else fresh  # a complete one may lack a package
     if not (at / BASE).exists():
-        _need_debootstrap(log)
+        need_on_host("debootstrap", log)
         say(f"{title}: making a {wanted.suite} chroot in {root} (about a minute)")
         _retried("debootstrap", lambda: _bootstrap(wanted, at, log))
     say(f"{title}: installing the packages")
@@ -114,11 +114,12 @@ def _install(wanted: Chroot) -> Installed:
     return made
 
 
-def _need_debootstrap(log: Path) -> None:
-    if shutil.which("debootstrap") is None:
-        say("installing debootstrap")
+def need_on_host(package: str, log: Path) -> None:
+    """The package whose program has its name, on this machine itself. Raises CannotInstall."""
+    if shutil.which(package) is None:
+        say(f"installing {package}")
         _retried("apt-get update", lambda: _run([*APT, "update"], log))
-        _retried("apt-get install", lambda: _run([*APT, "install", "--no-install-recommends", "debootstrap"], log))
+        _retried("apt-get install", lambda: _run([*APT, "install", "--no-install-recommends", package], log))
 
 
 def _bootstrap(wanted: Chroot, at: Path, log: Path) -> None:

@@ -13,7 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # these modules are programs too
 
 from arex import Arex
 from arex_install import CannotInstall
+from browser import CHROMIUM, chromium
 from condor import Condor
+from playwright.sync_api import Browser
 from xrootd import Xrootd
 
 from tests.fixtures.skipped import missing
@@ -79,6 +81,14 @@ def xrootd() -> Iterator[Xrootd]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")  # not longer: as long as it lives no other event loop can be run
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        missing("chromium", f"no {CHROMIUM}")
+    with chromium() as made:
+        yield made
 
 
 @pytest.fixture

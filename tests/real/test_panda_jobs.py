@@ -23,7 +23,7 @@ from tests.atlas.goldens import BOOKED, SETTINGS, goldens
 
 pytestmark = pytest.mark.real
 
-DEMO_S = 400.0
+DEMO_S = 600.0
 WRAPPER = """#!/bin/sh
 echo "$HARVESTER_WORKER_ID" >> {witness}
 cat pandaJobData.out

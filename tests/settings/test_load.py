@@ -173,7 +173,7 @@ jobs: {queuefraction: 0.5, queueoffset: 100, maxtimerunning: 777600, maxtimecanc
 downtime: {srmdown: [], clusters: [x]}
 voms: {vo: atlas, roles: [production], bindir: /usr/bin, proxylifetime: 345600, minlifetime: 302400, proxystoredir: /x}
 errors: {toresubmit: {arcerrors: [x]}}
-monitor: {prometheusport: 1}
+monitor: {prometheusport: 1, rucioprometheusport: 2}
 """
     app = """\
 db: {type: mysql, nonsense: 1}
@@ -200,3 +200,9 @@ def test_the_examples_load_without_warnings() -> None:
     assert loaded.warnings == ()
     assert loaded.settings.arc.sites["ce2.example.org"].patience == timedelta(hours=1)
     assert loaded.settings.app.modules.app == ("manual", "atlas")
+
+
+def test_an_endpoint_with_a_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    told = problems(tmp_path, "sites:\n  ce: {endpoint: 'https://act:hunter2@ce/arex'}\n")
+    words = "no password can stand in it: a CE is shown a proxy or a token (`credential`)"
+    assert told == [f"arc.yaml:2: sites.ce.endpoint: {words}"]

@@ -32,6 +32,11 @@ def _told(tmp_path: Path, arc: str) -> list[str]:
             "arc.yaml:1: voms.minlifetime (4 d) is not shorter than voms.proxylifetime (4 d)",
             id="each proxy is due at once",
         ),
+        pytest.param(
+            "monitor: {prometheusport: 4200}",
+            "arc.yaml:1: 4200 is Prefect's port, too (prefect.port): no metrics can be served",
+            id="two at one port",
+        ),
     ],
 )
 def test_what_silently_wins_is_told(tmp_path: Path, arc: str, named: str) -> None:

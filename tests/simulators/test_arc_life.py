@@ -1,6 +1,7 @@
 """Jobs on the simulated A-REX: they wait, run, fail, are killed, restarted and forgotten."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,6 +51,19 @@ async def test_kill_and_clean_of_living_jobs(ce: Ce) -> None:
     assert await ce.diagnose(waiting, "failed") == "Job is canceled by external request\n"
     await ce.reach(running, "None")
     assert (await ce.control("GET", "/jobs/summary"))["running"] == 0
+
+
+async def test_the_books_say_when_the_ce_was_through_with_a_job(ce: Ce) -> None:
+    await ce.control("POST", "/pace", {"run_s": [60, 60]})
+    living, over = await ce.one("living"), await ce.one("over")
+    await ce.act("kill", over)
+    await ce.reach(over, "KILLED")
+    known = {entry["id"]: entry["ended"] for entry in (await ce.control("GET", "/jobs"))["jobs"]}
+    assert known[living] is None
+    assert datetime.fromisoformat(known[over]).tzinfo is not None
+    await ce.act("clean", over)
+    gone = {entry["id"]: entry["ended"] for entry in (await ce.control("GET", "/jobs"))["jobs"] if entry["removed"]}
+    assert gone == {over: known[over]}
 
 
 async def test_failures_and_restarts(ce: Ce, tmp_path: Path) -> None:

@@ -118,6 +118,13 @@ async def test_a_redirect_to_plain_http_is_not_followed(town: Town, shop: Shop) 
     assert (verdict.outcome, "no https address" in verdict.words) == (Outcome.UNVERIFIABLE, True)
 
 
+async def test_a_redirect_to_what_is_no_address_is_not_followed(town: Town, shop: Shop) -> None:
+    good = shop.put("good", b"content")
+    shop.shelf.manners.redirect_to = "https://["
+    verdict = (await town.client().check([good]))[good]
+    assert (verdict.outcome, "redirected to 'https://[" in verdict.words) == (Outcome.UNVERIFIABLE, True)
+
+
 async def test_redirects_in_a_circle_end(town: Town, shop: Shop) -> None:
     good = shop.put("good", b"content")
     shop.shelf.manners.redirect_to = shop.simulator.url

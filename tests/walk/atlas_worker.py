@@ -13,7 +13,7 @@ from act_core.ce.base import ComputingElement
 from act_core.runtime import Closable
 from act_core.settings.app_model import AppSettings
 from act_core.settings.model import ArcSettings, Db, Jobs, Settings, Site
-from act_core.settings.policy import Brake, Clean
+from act_core.settings.policy import Brake, Clean, Disk
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
 from act_core.storage.storage import Storage
 from tests.walk.fake_panda import AtlasWorld, FakePanda, FakeStorage, PilotCe
@@ -31,19 +31,23 @@ class AtlasWorker(Worker):
     async def ce(self, name: str) -> ComputingElement:
         return PilotCe(self.world)
 
-    def kept(self, kind: type[C], make: Callable[[Settings], C]) -> C:
+    def kept(self, kind: type[C], make: Callable[[Settings], C], of: Callable[[Settings], object] | None = None) -> C:
         if issubclass(kind, PandaServer):
             return cast(C, FakePanda(self.world))
         if issubclass(kind, Storage):
             return cast(C, Storage({"https": FakeStorage(self.world)}))
-        return super().kept(kind, make)
+        return super().kept(kind, make, of)
 
 
 def settings_in(directory: Path) -> Settings:
     jobs = Jobs.model_validate(
         {"checkinterval": 5, "checkmintime": 0, "spread": 0, "attempts": 1, "archiveafter": "30 d"}
     )
-    policy = {"clean": Clean(keepfailed=timedelta(0)), "brake": Brake(floor=1000)}
+    policy = {
+        "clean": Clean(keepfailed=timedelta(0)),
+        "brake": Brake(floor=1000),
+        "disk": Disk(fetchjobs=0, downloads=0),
+    }
     arc = ArcSettings(
         db=Db(pool=2), sites={"ce": Site(kind="local", patience=timedelta(minutes=2))}, jobs=jobs, **policy
     )

@@ -55,6 +55,7 @@ class RemoteJob:
     made: datetime
     state: str = "PREPARING"
     runs: int = 0
+    mark: str = ""
 
 
 @dataclass
@@ -74,7 +75,7 @@ class World:
 
     def take(self, key: SubmissionKey, spec: JobSpec) -> RemoteId:
         made = RemoteId(f"r{len(self.jobs)}-{key[-6:]}-{self.now:%H%M%S}")
-        self.jobs[made] = RemoteJob(key, spec.name, self.now)
+        self.jobs[made] = RemoteJob(key, spec.name, self.now, mark=spec.mark or "")
         return made
 
     def strike(self) -> str | None:
@@ -183,6 +184,9 @@ class FakeCe:
             return Listing({one: key for one, key in ours.items() if one not in known}, len(ours), 0)
 
         return await self._call(effect)
+
+    async def marks(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, str]:
+        return await self._call(lambda: {one: self.world.seen[one].mark for one in ids if one in self.world.seen})
 
     async def ended(self, ids: Container[RemoteId]) -> Mapping[RemoteId, Seen]:
         return await self._call(
