@@ -33,6 +33,7 @@ PROXY_LIFE = timedelta(hours=72)
 USERS = ("alice", "bob")
 DAEMONS = {"arex": "arex.log", "arex-ws": "ws.log"}  # and what they write
 BY_HAND = "hand"
+REMNANT_S = 15.0
 
 
 class Arex:
@@ -103,6 +104,18 @@ class Arex:
         pki = TestPki(self.home / "pki")
         for user, path in self.proxies.items():
             pki.proxy(user, PROXY_LIFE, path=path)
+
+    def sweep_remnants(self) -> None:
+        """Remove the states of jobs that have nothing else: A-REX under load writes one after it removed the job."""
+        for state in self.control_dir.glob("*/*.status"):
+            job = state.name.removeprefix("job.").removesuffix(".status")
+            apart = "/".join(("jobs", job[:3], job[3:6], job[6:9], job[9:], "description"))  # as ARC 7 keeps it
+            described = [self.control_dir / f"job.{job}.description", self.control_dir / apart]
+            with contextlib.suppress(FileNotFoundError):
+                old = time.time() - state.stat().st_mtime > REMNANT_S
+                if old and not any(file.exists() for file in described):
+                    print(f"{self.name}: the state of {job} ({state.read_text()!r}) has no job: removed")
+                    state.unlink()
 
     def keep(self) -> None:
         """It outlives this process; `stop` of another one with the same name ends it."""

@@ -68,10 +68,10 @@ async def _internal(helps: Help, version: str) -> AsyncIterator[Opened]:
         site = Site(kind="arc-internal", options={"arc_config": str(arex.home / "arc.conf"), "grace": 0})
         ce = open_ce(Settings(state_dir=helps.root), "ce", lambda: datetime.now(UTC), site)
         try:
-            await leave_nothing(ce)  # a job that was cleaned over REST stays there for a moment
+            await leave_nothing(ce, arex)  # a job that was cleaned over REST stays there for a moment
             yield ce, _breathe
         finally:
-            await leave_nothing(ce)
+            await leave_nothing(ce, arex)
             await ce.close()
 
 
@@ -85,10 +85,10 @@ async def _rest(helps: Help, version: str) -> AsyncIterator[Opened]:
     settings = Settings(state_dir=helps.root, arc=ArcSettings(voms=voms))
     ce = open_ce(settings, "ce", lambda: datetime.now(UTC), site)
     try:
-        await leave_nothing(ce)  # the tests of `arc-internal` use it, too
+        await leave_nothing(ce, arex)  # the tests of `arc-internal` use it, too
         yield ce, _breathe
     finally:
-        await leave_nothing(ce)
+        await leave_nothing(ce, arex)
         await ce.close()
 
 
@@ -110,14 +110,19 @@ async def open_pool(pair: Condor, root: Path, files: str) -> AsyncIterator[Opene
         await ce.close()
 
 
-async def leave_nothing(ce: ComputingElement) -> None:
-    """The next test finds a CE without jobs of ours; one that is being removed has lost its name first."""
+async def leave_nothing(ce: ComputingElement, arex: Arex | None = None) -> None:
+    """The next test finds a CE without jobs of ours; one that is being removed has lost its name first.
+
+    `arex`: whose remnants of jobs go as well.
+    """
     end = asyncio.get_running_loop().time() + LAST_S
     while left := [one for tower in TOWERS if (one := await ce.list_mine(tower, set())).mine or one.nameless]:
         assert asyncio.get_running_loop().time() < end, f"the CE does not let go of {left}"
         jobs = {job for one in left for job in one.mine}
         await ce.cancel(jobs)
         await ce.clean(list(await ce.ended(jobs)))
+        if arex is not None:
+            arex.sweep_remnants()
         await _breathe()
 
 

@@ -72,5 +72,5 @@ async def test_another_machine_renews_what_jobs_hold(arex: Arex, tmp_path: Path)
         assert len(await _ids(one)) == len(before) + 2
     finally:
         for ce in (one, two, other):
-            await leave_nothing(ce)
+            await leave_nothing(ce, arex)
             await ce.close()

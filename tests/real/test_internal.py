@@ -140,7 +140,7 @@ async def afterwards(own: Arex, root: Path, made: int) -> None:
     assert len(list(own.session_dir.iterdir())) == made
     assert await ce.put_inputs({job: [COMMIT] for job in jobs}) == dict.fromkeys(jobs)
     assert set((await over(ce, jobs)).values()) == {S.FINISHED}
-    await leave_nothing(ce)
+    await leave_nothing(ce, own)
     assert descriptions(own) == 0
 
 
@@ -169,5 +169,5 @@ async def test_a_job_that_outlives_its_first_proxy_writes_to_storage(own: Arex, 
             gate.touch()
             states = await over(ce, [job])
             assert states == {job: S.FINISHED}, await ce.details([job])
-            await leave_nothing(ce)
+            await leave_nothing(ce, own)
     assert files.get("/out/b.txt") == b"from storage\n"
