@@ -30,9 +30,12 @@ STATES: Mapping[str, CeState | None] = {
     "FINISHED": _S.FINISHED,
     "FAILED": _S.FAILED,
     "KILLED": _S.CANCELLED,
-    "WIPED": _S.LOST,
+    "WIPED": _S.LOST,  # as the control directory itself has it
 }
-ENDED = ("FINISHED", "FAILED", "KILLED", "WIPED")
+ENDED = ("FINISHED", "FAILED", "KILLED")
+# Of a job that was removed, its record kept. A list of jobs in given states says it for a moment of any job whose state
+# A-REX moves from one of its directories to another (6.17 and 7): it is no end, but an absence, and believed as one.
+WIPED = "WIPED"
 RESTARTABLE = ("PREPARING", "FINISHING")
 ABSURD_CPU_S = 10_000_000  # per core: some batch systems report nonsense
 MOST = 2**31 - 1  # what a column holds; a larger number is nonsense

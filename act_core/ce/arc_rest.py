@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +13,7 @@ from act_core.ce import arc_adl, arc_dialect, arc_facts, arc_submission
 from act_core.ce.arc_delegation import Delegations
 from act_core.ce.arc_diagnosis import Diagnosis
 from act_core.ce.arc_http import Answer, ArcConnection
+from act_core.ce.arc_listing import DOCUMENTS, Entry, Listed, chunked
 from act_core.ce.arc_transfer import fetch_job, put_files
 from act_core.ce.base import (
     Accepted,
@@ -31,18 +31,15 @@ from act_core.ce.base import (
     SubmissionKey,
     TowerId,
     Traits,
-    key_belongs,
 )
 from act_core.ce.diagnosis import Finding
-from act_core.ce.gathering import answered, each
+from act_core.ce.gathering import answered
 from act_core.ce.registry import Place
 from act_core.errors import BadInput, ConfigError, CredentialError, ProtocolError, Transient
 from act_core.jobspec import InputFile, JobSpec
 
 T = TypeVar("T")
-IDS, DOCUMENTS = 5000, 500  # in one request: A-REX cuts bodies at 1 MiB without a word
-NAMELESS_FOR = timedelta(hours=1)  # a CE tells the names of jobs within seconds, but for those that it never tells
-Entry = Mapping[str, Any]
+IDS = 5000  # in one request: A-REX cuts bodies at 1 MiB without a word
 UNKNOWN: Entry = {"status-code": "404", "reason": "Job not found"}
 
 
@@ -69,8 +66,7 @@ class ArcCe:
         self._place, self._options = place, options
         limits = place.site.deadline, options.calls, options.transfers
         self._wire = ArcConnection(place.site.endpoint, place.ca_dir, place.proxy, *limits, place.token, place.name)
-        self._foreign: set[RemoteId] = set()
-        self._nameless: dict[RemoteId, datetime] = {}  # first listed then
+        self._listed = Listed(self._wire, place.now)
         self._delegations = Delegations.of(place)
         self.traits = Traits(
             kind="arc-rest",
@@ -147,39 +143,7 @@ class ArcCe:
             base = await self._path()
             answer = await self._wire.call("GET", f"{base}/jobs", self._now())
             self._expect(answer, 200)
-            there = arc_dialect.listed(answer.body)
-            self._foreign.intersection_update(there)
-            new = [job for job in there if job not in known and job not in self._foreign]
-            mine: dict[RemoteId, SubmissionKey] = {}
-            nameless: set[RemoteId] = set()
-            for chunk in chunked(new, DOCUMENTS):  # what one chunk taught is kept when a later one fails
-                names = await self._names(base, chunk)
-                mine |= {job: SubmissionKey(name) for job, name in names.items() if name and key_belongs(name, tower)}
-                nameless |= {job for job, name in names.items() if name is None}
-                self._foreign |= {job for job, name in names.items() if name is not None and job not in mine}
-        self._nameless = {job: self._nameless.get(job, self._now()) for job in nameless}
-        # an older one is somebody else's; it is asked again all the same, as long as it is listed
-        young = {job: first for job, first in self._nameless.items() if self._now() - first < NAMELESS_FOR}
-        foreign = len(self._foreign) + len(nameless) - len(young)
-        return Listing(mine, total=len(there), foreign=foreign, nameless=young)
-
-    async def _names(self, base: str, jobs: Collection[RemoteId]) -> dict[RemoteId, str | None]:
-        """Names by id. Empty: it has none, so it is not ours; None: the CE does not tell it yet.
-
-        A job that has gone meanwhile is left out.
-        """
-        entries = await self._manage(base, "info", jobs, DOCUMENTS)
-        there = {job: entry for job, entry in entries.items() if arc_dialect.code(entry) != 404}
-        names = {job: arc_dialect.name_of(entry) for job, entry in there.items()}
-
-        async def ask(job: RemoteId) -> str | None:
-            answer = await self._wire.call("GET", f"{base}/jobs/{job}/diagnose/description", self._now())
-            if answer.status == 200:
-                return arc_adl.name_in(answer.body.decode("utf-8", "replace"))
-            wiped = arc_dialect.state_of(arc_dialect.activity(there[job])) == "WIPED"
-            return "" if wiped else None  # its files went long after its submission
-
-        return names | await each([job for job, name in names.items() if name is None], ask)
+            return await self._listed.sort(arc_dialect.listed(answer.body), tower, known, base, self._manage)
 
     async def marks(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, str]:
         return await arc_facts.marks(self._wire, await self._path(), ids, self._now)
@@ -209,8 +173,8 @@ class ArcCe:
     async def states(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Seen]:
         async with self._bounded():
             entries = await self._manage(await self._path(), "status", ids)
-        known = [(job, one) for job, one in entries.items() if arc_dialect.code(one) != 404]
-        return {job: arc_dialect.seen(str(one.get("state", ""))) for job, one in known}
+        told = {job: str(one.get("state", "")) for job, one in entries.items() if arc_dialect.code(one) != 404}
+        return {job: arc_dialect.seen(word) for job, word in told.items() if word != arc_dialect.WIPED}
 
     async def details(self, ids: Collection[RemoteId]) -> Mapping[RemoteId, Facts]:
         """Documents, and for those that are older than the job's end its control files."""
@@ -287,12 +251,6 @@ class ArcCe:
             raise Transient(words)
         if answer.status != status:
             raise ProtocolError(f"{words}, not {status}")
-
-
-def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def open_arc_rest(place: Place) -> ArcCe:

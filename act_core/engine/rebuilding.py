@@ -1,10 +1,11 @@
 """A CE's own jobs, read for a tower that has lost its database: what each of them is, and the attempts written anew."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from act_core.ce.base import ComputingElement, RemoteId, SubmissionKey
+from act_core.ce.base import ComputingElement, RemoteId, SubmissionKey, TowerId
 from act_core.db import orphans, queries, rebuilding, recovery
 from act_core.db.attempts import Attempt
 from act_core.db.bulk import chunks
@@ -21,6 +22,7 @@ from act_core.states import ENDED, CeState
 
 logger = log(__name__)
 BATCH = 500
+MOVED_S = 0.2  # in which a CE moves a job
 OVER = ENDED | {CeState.CANCELLED, CeState.LOST}
 
 
@@ -116,11 +118,9 @@ async def read_ce(rt: Runtime, ce: str, stand: Stand, judge: Judge) -> Counts:
 
 async def found_there(rt: Runtime, ce: str, end: ComputingElement) -> tuple[list[Found], int]:
     """Jobs of ours that no table knows, and how many carry no mark. Raises Transient for a list that is not whole."""
-    listing = await end.list_mine(rt.tower, await rt.read(orphans.expected, ce))
-    if not listing.complete:
-        raise Transient(f"the names of {len(listing.nameless)} jobs are not told yet")
-    known = await rt.read(queries.by_keys, list(listing.mine.values())) if listing.mine else {}
-    mine = {job: key for job, key in listing.mine.items() if key not in known and not is_trial(key)}
+    listed = await listed_twice(end, rt.tower, await rt.read(orphans.expected, ce))
+    known = await rt.read(queries.by_keys, list(listed.values())) if listed else {}
+    mine = {job: key for job, key in listed.items() if key not in known and not is_trial(key)}
     found: list[Found] = []
     nameless = 0
     for jobs in chunks(mine, BATCH):
@@ -134,6 +134,24 @@ async def found_there(rt: Runtime, ce: str, end: ComputingElement) -> tuple[list
             elif job in seen:
                 found.append(Found(job, mine[job], mark, seen[job]))
     return found, nameless
+
+
+async def listed_twice(
+    end: ComputingElement, tower: TowerId, expected: Collection[RemoteId]
+) -> dict[RemoteId, SubmissionKey]:
+    """What either of two lists names: one alone may leave out a job that the CE moves from one state to the next.
+
+    `expected`: need not be named. Raises Transient for a list that is not whole.
+    """
+    found: dict[RemoteId, SubmissionKey] = {}
+    for again in (False, True):
+        if again:
+            await asyncio.sleep(MOVED_S)
+        listing = await end.list_mine(tower, expected)
+        if not listing.complete:
+            raise Transient(f"the names of {len(listing.nameless)} jobs are not told yet")
+        found |= listing.mine
+    return found
 
 
 def _mark(ce: str, job: RemoteId, text: str) -> Mark | None:

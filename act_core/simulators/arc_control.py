@@ -43,6 +43,14 @@ class Amnesia(BaseModel):
     for_now: bool = False
 
 
+class Moving(BaseModel):
+    """Jobs, by id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: frozenset[str]
+
+
 class Mapping(BaseModel):
     """The account that a name has from now on; None: its own again. What it had stays with the former one."""
 
@@ -78,6 +86,7 @@ class ArcControl:
             web.get("/jobs/summary", self.summary),
             web.post("/amnesia", self.amnesia),
             web.post("/memory", self.memory),
+            web.post("/moving", self.moving),
             web.post("/mapping", self.mapping),
             web.post("/submit", self.submit),
             web.post("/delegations", self.delegations),
@@ -139,6 +148,16 @@ class ArcControl:
         n = len(hidden)
         hidden.clear()
         return web.json_response({"remembered": n})
+
+    async def moving(self, request: web.Request) -> web.Response:
+        """These jobs' states, and no others, are between two directories from now on."""
+        try:
+            wish = Moving.model_validate_json(await request.read())
+        except ValidationError as err:
+            return web.json_response({"error": str(err)}, status=400)
+        for job in self._service.books.jobs.values():
+            job.moving = job.id in wish.ids
+        return web.json_response({"moving": sum(job.moving for job in self._service.books.jobs.values())})
 
     async def mapping(self, request: web.Request) -> web.Response:
         try:

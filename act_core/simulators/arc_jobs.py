@@ -31,11 +31,15 @@ async def jobs(call: Call) -> web.Response:
 
 
 def _listed(call: Call) -> list[Tree]:
-    """With a filter: fresh states, and only those that it names."""
+    """With a filter: fresh states, and only those that it names.
+
+    As a real A-REX: a job whose state is moved just now is in no list, or passes for one that was removed.
+    """
     wanted = set(filter(None, call.request.query.get("state", "").split(",")))
     if not wanted:
-        return [{"id": job_id} for job_id in call.service.books.of(call.owner)]
-    states = ((job.id, listed_state(job)) for job in call.service.books.jobs_of(call.owner))
+        books = call.service.books
+        return [{"id": job_id} for job_id in books.of(call.owner) if not books.jobs[job_id].moving]
+    states = ((job.id, "WIPED" if job.moving else listed_state(job)) for job in call.service.books.jobs_of(call.owner))
     return [{"id": job_id, "state": state} for job_id, state in states if state in wanted]
 
 

@@ -71,6 +71,7 @@ class Job:
     staged: bool = False  # inputs with a source are there
     ready: bool = False  # all inputs are there
     holds_slot: bool = False
+    moving: bool = False  # its state is between two directories
     node: str = ""
     executions: int = 0
     missing: set[str] = field(default_factory=set)  # inputs that the client still has to bring

@@ -1,18 +1,17 @@
-"""The calls to an A-REX: versions of the interface, bulk requests, late documents, listings."""
+"""The calls to an A-REX: versions of the interface, bulk requests, late documents."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from act_core.ce import arc_rest
+from act_core.ce import arc_listing, arc_rest
 from act_core.ce.base import Accepted, FetchPlan, Gone, Refused, RemoteId
 from act_core.errors import ConfigError, ProtocolError, Transient
 from act_core.jobspec import InputFile, JobSpec
 from act_core.simulators.arc_wire import Flavour
 from act_core.simulators.pki import TestPki
 from act_core.states import CeState
-from tests.ce.arc_house import ALICE, BOB, TOWER, TRUE, Builder, House, commit, opened, submitted, utc
+from tests.ce.arc_house import TOWER, TRUE, Builder, House, commit, opened, submitted
 
 S = CeState
 MANY = [RemoteId(f"{number:054d}") for number in range(20_000)]
@@ -72,7 +71,8 @@ async def test_a_list_that_was_cut_is_noticed(build: Builder, monkeypatch: pytes
 
 
 async def test_documents_come_in_chunks_too(house: House, monkeypatch: pytest.MonkeyPatch, over: Any) -> None:
-    monkeypatch.setattr(arc_rest, "DOCUMENTS", 2)
+    for module in (arc_rest, arc_listing):
+        monkeypatch.setattr(module, "DOCUMENTS", 2)
     ce = house.client()
     jobs = await submitted(ce, *[TRUE] * 5)
     await over(ce, jobs)
@@ -187,66 +187,6 @@ async def test_restart_is_refused_for_good_where_it_makes_no_sense(build: Builde
         again: Accepted(),
         RemoteId("unknown"): Gone(),
     }
-
-
-async def test_foreign_jobs_are_asked_for_their_names_once(house: House) -> None:
-    ce = house.client()
-    names = ["somebody", "act-tower002-0123456789abcdefghjkmnpqrs", f"act-{TOWER}-short"]
-    for name in names:
-        await house.order("/submit", {"owner": ALICE, "name": name})
-    await house.order("/submit", {"owner": BOB, "name": "not ours to see"})
-    (mine,) = await submitted(ce, TRUE)
-    listing = await ce.list_mine(TOWER, set())
-    assert (set(listing.mine), listing.foreign, listing.total) == ({mine}, 3, 4)
-    before = await house.asked("action=info")
-    listing = await ce.list_mine(TOWER, {mine})
-    assert (dict(listing.mine), listing.foreign, listing.total) == ({}, 3, 4)
-    assert await house.asked("action=info") == before
-    await house.order("/amnesia", {"name": "somebody"})
-    assert (await ce.list_mine(TOWER, {mine})).foreign == 2
-
-
-async def test_xrsl_of_others_is_never_ours(late: House) -> None:
-    """Its name stands in no document yet, and its text is no ADL: it is foreign, and no reason to doubt the list."""
-    text = '&(executable="/bin/true")(jobname="act-tower001-0123456789abcdefghjkmnpqrs")'
-    await late.order("/pace", {"step_s": 3600.0})
-    await late.order("/submit", {"owner": ALICE, "description": text})
-    listing = await late.client().list_mine(TOWER, set())
-    assert (dict(listing.mine), listing.foreign, listing.complete) == ({}, 1, True)
-
-
-SILENT: list[dict[str, Any]] = [{"kind": "error", "status": 404}, {"kind": "error", "status": 500}, {"kind": "empty"}]
-
-
-@pytest.mark.parametrize("fault", SILENT)
-async def test_a_job_without_a_name_yet_makes_the_list_incomplete(build: Builder, fault: dict[str, Any]) -> None:
-    house = await build(pace={"step_s": 3600.0})  # it stays in ACCEPTING, where the document has no name
-    ce = house.client()
-    keyed, nameless = await submitted(ce, TRUE, TRUE)
-    await house.fault(**fault, path=f"{nameless}/diagnose/description")
-    listing = await ce.list_mine(TOWER, set())
-    assert (set(listing.mine), set(listing.nameless), listing.complete) == ({keyed}, {nameless}, False)
-    await house.mended()
-    listing = await ce.list_mine(TOWER, set())
-    assert (set(listing.mine), listing.complete) == ({keyed, nameless}, True)
-
-
-async def test_a_job_that_never_tells_its_name_is_foreign_in_the_end(build: Builder) -> None:
-    house = await build(pace={"step_s": 3600.0})
-    clock = [utc()]
-    ce = house.client(lambda: clock[0])
-    (nameless,) = await submitted(ce, TRUE)
-    await house.fault("error", status=500, path=f"{nameless}/diagnose/description")
-    first = await ce.list_mine(TOWER, set())
-    clock[0] += timedelta(minutes=10)
-    assert (await ce.list_mine(TOWER, set())).nameless == first.nameless
-    assert not first.complete_since(clock[0] - timedelta(minutes=11))  # it may be what was sent then
-    assert first.complete_since(clock[0])  # it was there before
-    clock[0] += arc_rest.NAMELESS_FOR
-    listing = await ce.list_mine(TOWER, set())
-    assert (listing.complete, listing.foreign) == (True, 1)
-    await house.mended()
-    assert set((await ce.list_mine(TOWER, set())).mine) == {nameless}  # it can tell it all the same
 
 
 async def test_a_ce_that_tells_its_size(build: Builder) -> None:
