@@ -32,7 +32,8 @@ STATES: Mapping[str, CeState | None] = {
     "KILLED": _S.CANCELLED,
     "WIPED": _S.LOST,  # as the control directory itself has it
 }
-ENDED = ("FINISHED", "FAILED", "KILLED")
+KILLED = "KILLED"
+ENDED = ("FINISHED", "FAILED", KILLED)
 # Of a job that was removed, its record kept. A list of jobs in given states says it for a moment of any job whose state
 # A-REX moves from one of its directories to another (6.17 and 7): it is no end, but an absence, and believed as one.
 WIPED = "WIPED"
@@ -137,13 +138,17 @@ def state_of(said: Mapping[str, Any], key: str = "State") -> str:
 
 
 def facts(said: Mapping[str, Any]) -> Facts:
-    """What a document tells; `complete` only when it knows of the job's end."""
+    """What a document tells; `complete` only when it knows of the job's end, and how it was.
+
+    One that was written while A-REX itself wrote has the end and no exit code.
+    """
     cores = _amount(said.get("RequestedSlots"))
     restart = state_of(said, "RestartState")
     errors = "; ".join(_said(one) for one in many(said.get("Error")))
+    exit_code, state = _number(said.get("ExitCode")), state_of(said)
     return Facts(
-        complete=state_of(said) in ENDED,
-        exit_code=_number(said.get("ExitCode")),
+        complete=state in ENDED and (exit_code is not None or bool(errors) or state == KILLED),
+        exit_code=exit_code,
         error=errors or None,
         node=",".join(_said(one) for one in many(said.get("ExecutionNode"))) or None,
         batch_id=_said(said.get("LocalIDFromManager")) or None,

@@ -151,10 +151,14 @@ async def _settle(rt: Runtime, ce: str, end: ComputingElement, came: Came[Answer
 
 
 async def _usage(end: ComputingElement, came: Came[Answer]) -> dict[Attempt, Facts]:
-    """What the CE says of jobs that came home and of whose usage nothing is known."""
-    asked = {a.remote_id: a for a in came.answers if a.remote_id and a.wall_s is None}
+    """What the CE says of jobs that came home and of whose usage, or good end, too little is known."""
+    asked = {a.remote_id: a for a in came.answers if a.remote_id and _in_the_dark(a)}
     facts = await facts_of(end, list(asked)) if asked else None
     return {asked[job]: one for job, one in (facts or {}).items() if job in asked}
+
+
+def _in_the_dark(attempt: Attempt) -> bool:
+    return attempt.wall_s is None or (attempt.state is CeState.FINISHED and attempt.exit_code is None)
 
 
 async def _judged(

@@ -66,7 +66,10 @@ def test_a_finished_job() -> None:
     ("said", "name", "fact"),
     [
         pytest.param({"State": "arcrest:RUNNING"}, "complete", False, id="it runs"),
-        pytest.param({"State": "arcrest:KILLED"}, "complete", True, id="a single state"),
+        pytest.param({"State": "arcrest:KILLED", "ExitCode": ""}, "complete", True, id="a single state"),
+        pytest.param({"ExitCode": ""}, "complete", False, id="an end without its exit code"),
+        pytest.param({"ExitCode": "3"}, "complete", True, id="an end"),
+        pytest.param({"ExitCode": "", "Error": "why"}, "complete", True, id="an end that never ran"),
         pytest.param({"State": ["emies:terminal"]}, "complete", False, id="no state of this interface"),
         pytest.param({"ExitCode": "-1"}, "exit_code", -1, id="a negative exit code"),
         pytest.param({"ExitCode": "what"}, "exit_code", None, id="no exit code"),

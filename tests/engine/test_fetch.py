@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from act_core.ce.base import Fetched, Gone, Refused
+from act_core.ce.base import Facts, Fetched, Gone, Refused
 from act_core.db import ces
 from act_core.db.attempts import Attempt
 from act_core.db.models import CeJob
@@ -142,6 +142,15 @@ async def test_facts_that_cannot_be_had_keep_nothing_from_coming_home(house: Hou
     await fetch(house, CE)
     assert await house.states() == dict.fromkeys(jobs, "done")
     assert {row.wall_s for row in await house.rows()} == {None}
+
+
+async def test_a_good_end_without_its_exit_code_is_asked_for_again(house: House) -> None:
+    (job,) = await house.jobs(1, S.FINISHED)
+    await house.write(lambda session: session.execute(update(CeJob).values(wall_s=5)))
+    house.end.said[job] = Facts(complete=True, exit_code=0, wall_s=7)
+    await fetch(house, CE)
+    (row,) = await house.rows()
+    assert (row.exit_code, row.wall_s) == (0, 7)
 
 
 OUTPUTS = (

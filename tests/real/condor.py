@@ -120,7 +120,9 @@ class Condor:
         of_pool = {pid: _name(pid) for pid in processes(self.home) if mark in _environment(pid)}
         masters = [pid for pid, name in of_pool.items() if name == "condor_master"]
         _signal(masters, signal.SIGSTOP)
-        _signal([pid for pid, name in of_pool.items() if name in DOORS], signal.SIGKILL)
+        doors = [pid for pid, name in of_pool.items() if name in DOORS]
+        _signal(doors, signal.SIGSTOP)  # a schedd that sees its shadows die gives up their jobs
+        _signal(doors, signal.SIGKILL)
         try:
             yield
         finally:
