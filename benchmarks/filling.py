@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from act_core.atlas import counts
 from act_core.db.bootstrap import tower_id
+from act_core.db.bulk import chunks
 from act_core.db.models import CeJob, CeJobArchive
 from act_core.db.session import Database
 from act_core.engine.count import bring_up_to_date
@@ -37,8 +37,8 @@ def into(connection: Connection, table: str, columns: Sequence[str], rows: Itera
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     names = ", ".join(f"`{name}`" for name in columns)
     statement = f"INSERT INTO {table} ({names}) VALUES ({', '.join([mark] * len(columns))})"  # noqa: S608 - our names
-    written, left = 0, iter(rows)
-    while some := list(islice(left, CHUNK)):
+    written = 0
+    for some in chunks(rows, CHUNK):
         connection.exec_driver_sql(statement, some)
         written += len(some)
     return written

@@ -1,26 +1,18 @@
 """Which of the jobs that an A-REX lists are ours, by the names that it tells of them."""
 
-from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from act_core.ce import arc_adl, arc_dialect
 from act_core.ce.arc_http import ArcConnection
 from act_core.ce.base import Listing, RemoteId, SubmissionKey, TowerId, key_belongs
-from act_core.ce.gathering import each
+from act_core.ce.gathering import chunked, each
 
-T = TypeVar("T")
 DOCUMENTS = 500  # in one request
 NAMELESS_FOR = timedelta(hours=1)  # a CE tells the names of jobs within seconds, but for those that it never tells
 Entry = Mapping[str, Any]
 Manage = Callable[[str, str, Iterable[RemoteId], int], Awaitable[Mapping[RemoteId, Entry]]]
-
-
-def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 class Listed:

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +12,7 @@ from act_core.ce import arc_adl, arc_dialect, arc_facts, arc_submission
 from act_core.ce.arc_delegation import Delegations
 from act_core.ce.arc_diagnosis import Diagnosis
 from act_core.ce.arc_http import Answer, ArcConnection
-from act_core.ce.arc_listing import DOCUMENTS, Entry, Listed, chunked
+from act_core.ce.arc_listing import DOCUMENTS, Entry, Listed
 from act_core.ce.arc_transfer import fetch_job, put_files
 from act_core.ce.base import (
     Accepted,
@@ -33,12 +32,11 @@ from act_core.ce.base import (
     Traits,
 )
 from act_core.ce.diagnosis import Finding
-from act_core.ce.gathering import answered
+from act_core.ce.gathering import answered, chunked
 from act_core.ce.registry import Place
 from act_core.errors import BadInput, ConfigError, CredentialError, ProtocolError, Transient
 from act_core.jobspec import InputFile, JobSpec
 
-T = TypeVar("T")
 IDS = 5000  # in one request: A-REX cuts bodies at 1 MiB without a word
 UNKNOWN: Entry = {"status-code": "404", "reason": "Job not found"}
 

@@ -1,13 +1,20 @@
-"""Many calls side by side, with an answer for each."""
+"""Many calls side by side, with an answer for each; and long lists in pieces."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from act_core.errors import ActError
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+def chunked(items: Iterable[K], size: int) -> Iterator[list[K]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
 async def each(keys: Iterable[K], call: Callable[[K], Awaitable[V]]) -> dict[K, V]:

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
-from itertools import islice
-from typing import ParamSpec, TypeVar
 
 from act_core.ce import htcondor_diagnosis, htcondor_jobs
 from act_core.ce import htcondor_dialect as dialect
@@ -28,6 +26,7 @@ from act_core.ce.base import (
 )
 from act_core.ce.diagnosis import Finding
 from act_core.ce.disk import BadFile, in_thread
+from act_core.ce.gathering import chunked
 from act_core.ce.htcondor_dialect import Ad
 from act_core.ce.htcondor_fetch import fetch_jobs
 from act_core.ce.htcondor_files import Shelf
@@ -39,8 +38,6 @@ from act_core.ce.registry import Place
 from act_core.errors import BadInput, ConfigError, CredentialError, Transient
 from act_core.jobspec import InputFile, JobSpec
 
-P = ParamSpec("P")
-T = TypeVar("T")
 ENDED = "(JobStatus == 3 || JobStatus == 4)"
 HUSK = timedelta(minutes=2)  # beside two deadlines: then nobody is still sending its files
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,7 +91,7 @@ class HtcondorCe:
             await self._heed(await self._queue.ads(dialect.STATE))
         answers: dict[SubmissionKey, Outcome] = {}
         ends = asyncio.get_running_loop().time() + self._pipe.seconds
-        for number, keys in enumerate(_chunked(specs, self.traits.batch)):
+        for number, keys in enumerate(chunked(specs, self.traits.batch)):
             if asyncio.get_running_loop().time() >= ends:
                 answers |= dict.fromkeys(keys, Refused("no time was left to send it", for_good=False))
                 continue
@@ -253,12 +250,6 @@ def _queued(ad: Ad) -> datetime:
 def _short(jobs: Iterable[RemoteId]) -> list[str]:
     """cluster.proc, which the schedd wants."""
     return [one.job for job in jobs if (one := dialect.parsed(job))]
-
-
-def _chunked(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def open_htcondor(place: Place) -> HtcondorCe:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from act_core.ce.base import ComputingElement, Facts, Fetched, FetchPlan, Gone, Refused, RemoteId
+from act_core.ce.gathering import chunked
 from act_core.ce.patterns import DIAGNOSE
 from act_core.db import queries
 from act_core.db.attempts import Attempt
@@ -17,7 +18,7 @@ from act_core.engine.results import result_dir
 from act_core.engine.room import LATER, stopped
 from act_core.engine.rules import Verdict, wished
 from act_core.engine.settling import after_gone, backoff, pause
-from act_core.engine.transfers import Came, carry, chunked, lot
+from act_core.engine.transfers import Came, carry, lot
 from act_core.errors import DiskError
 from act_core.jobspec import JobSpec
 from act_core.runtime import Counts, Runtime

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 from act_core.ce.base import ComputingElement, Facts, RemoteId, Seen
+from act_core.ce.gathering import chunked
 from act_core.db import ces, queries
 from act_core.db.attempts import Attempt
 from act_core.decisions import Decision, Move, Stay
@@ -15,7 +16,6 @@ from act_core.engine.limits import after_limit, after_total, another, not_counte
 from act_core.engine.rules import NOTHING
 from act_core.engine.settling import after_absence, settle
 from act_core.engine.starts import starts
-from act_core.engine.transfers import chunked
 from act_core.errors import ActError
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime

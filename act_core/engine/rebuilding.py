@@ -147,7 +147,7 @@ async def listed_twice(
     for again in (False, True):
         if again:
             await asyncio.sleep(MOVED_S)
-        listing = await end.list_mine(tower, expected)
+        listing = await end.list_mine(tower, {*expected, *found})
         if not listing.complete:
             raise Transient(f"the names of {len(listing.nameless)} jobs are not told yet")
         found |= listing.mine

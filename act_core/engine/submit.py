@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from act_core.ce.base import ComputingElement, OutcomeLost, Refused, RemoteId, SubmissionKey, Traits
+from act_core.ce.gathering import chunked
 from act_core.db import backlog, ledger, queries
 from act_core.db.attempts import Attempt
 from act_core.db.ledger import Line
@@ -16,7 +17,7 @@ from act_core.engine.judging import by_rules
 from act_core.engine.marks import marked
 from act_core.engine.sealed import Opened, opened
 from act_core.engine.settling import backoff, counted, pause, settle
-from act_core.engine.transfers import Came, carry, chunked, lot
+from act_core.engine.transfers import Came, carry, lot
 from act_core.errors import ActError, OutcomeUnknown
 from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
 from act_core.reasons import Reason, Topic

@@ -5,7 +5,7 @@ as the transfer lives), so that nobody begins it again; when the process dies, t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain
@@ -189,11 +189,6 @@ def _newer(attempt: Attempt, picked: Attempt | None) -> Attempt:
     if picked is None or _another_life(attempt, picked):
         return attempt
     return picked if picked.version > attempt.version else attempt
-
-
-def chunked(attempts: Sequence[Attempt], size: int) -> Iterator[list[Attempt]]:
-    for start in range(0, len(attempts), size):
-        yield list(attempts[start : start + size])
 
 
 def lot(rt: Runtime, ce: str, stage: str) -> Lot[Any]:

@@ -151,6 +151,18 @@ async def test_amnesia(opened: Opener) -> None:
     assert "error" in await ce.control("POST", "/pace", {"slots": -1})
 
 
+async def test_jobs_whose_states_are_moved(opened: Opener) -> None:
+    ce = await opened()
+    jobs = [await ce.one(name) for name in ("stays", "moves")]
+    assert await ce.control("POST", "/moving", {"ids": [jobs[1]]}) == {"moving": 1}
+    assert [entry["id"] for entry in await ce.listed()] == [jobs[0]]
+    assert await ce.listed("?state=WIPED") == [{"id": jobs[1], "state": "WIPED"}]
+    assert [entry["status-code"] for entry in await ce.act("status", *jobs)] == ["200", "200"]
+    assert await ce.control("POST", "/moving", {"ids": []}) == {"moving": 0}
+    assert {entry["id"] for entry in await ce.listed()} == set(jobs)
+    assert "error" in await ce.control("POST", "/moving", {"job": jobs[0]})
+
+
 async def test_a_memory_that_comes_back(opened: Opener) -> None:
     ce = await opened()
     jobs = [await ce.one(name) for name in ("keep", "lose")]
