@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from act_core.simulators.answers import body_of, hang_up, headers_of
+from act_core.simulators.answers import body_of, half_of, hang_up, headers_of
 
 HANG_S = 3600.0  # a hang without `seconds`
 MOST_PATTERNS = 1000  # different requests that the statistics tell apart
@@ -168,13 +168,7 @@ class Faults:
 
     async def _half(self, _: FaultRule, request: web.Request, handler: Handler) -> web.StreamResponse:
         whole = await _answered(handler, request)
-        body = body_of(whole)
-        half = web.StreamResponse(status=whole.status, reason=whole.reason, headers=headers_of(whole))
-        half.content_length = max(len(body), 2)
-        await half.prepare(request)
-        await half.write(body[: len(body) // 2])
-        hang_up(request)
-        return half
+        return await half_of(request, whole)
 
     async def _spoil(self, rule: FaultRule, request: web.Request, handler: Handler) -> web.StreamResponse:
         whole = await _answered(handler, request)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from act_core.simulators.answers import body_of, hang_up, headers_of
+from act_core.simulators.answers import body_of, half_of, hang_up, headers_of
 
 WRONG_TYPES = {"list": {"0": "?"}, "dict": ["?"], "str": 17, "int": "seventeen", "bool": "perhaps", "float": "?"}
 
@@ -163,13 +163,7 @@ async def _reset_in_the_body(_: Striker, request: web.Request, handler: Handler)
     whole = await handler(request)
     if request.method == "HEAD":
         return hang_up(request)
-    body = body_of(whole)
-    half = web.StreamResponse(status=whole.status, reason=whole.reason, headers=headers_of(whole))
-    half.content_length = max(len(body), 2)
-    await half.prepare(request)
-    await half.write(body[: len(body) // 2])
-    hang_up(request)
-    return half
+    return await half_of(request, whole)
 
 
 async def _malformed(_: Striker, request: web.Request, handler: Handler) -> web.StreamResponse:
