@@ -20,6 +20,7 @@ from act_core.atlas.cric_feed import Source, fetch_cric, queues_of
 from act_core.atlas.panda_access import ProxyAccess, TokenAccess
 from act_core.atlas.panda_connection import JSON, PandaConnection
 from act_core.ce.arc_http import XML, ArcConnection
+from act_core.ce.arc_lanes import Lane, Lanes
 from act_core.ce.local_runner import opener
 from act_core.credentials import oidc
 from act_core.credentials.tls import client_context
@@ -83,6 +84,21 @@ async def arc_submission(url: str, shown: Shown) -> object:
         await wire.close()
 
 
+async def arc_files(url: str, shown: Shown) -> object:
+    wire = ArcConnection(url, shown.ca, shown.proxy, timedelta(seconds=10), 2, 2, token=shown.token)
+    lanes = Lanes(wire)
+
+    def listed(lane: Lane) -> int:
+        with lane.request("GET", "/rest/1.1/jobs/1/session", {}) as answer:
+            return answer.status
+
+    try:
+        return await lanes.run(listed, datetime.now(UTC))
+    finally:
+        lanes.close()
+        await wire.close()
+
+
 async def panda(url: str, shown: Shown) -> object:
     wire = PandaConnection(Panda(server=url, timeout=10), "/api/v1", ProxyAccess(shown.ca, shown.proxy))
     try:
@@ -128,7 +144,7 @@ async def local(url: str, shown: Shown) -> object:
     return await asyncio.to_thread(lambda: web_.open(f"{url}/store/x", timeout=10).read())
 
 
-CLIENTS: tuple[Ask, ...] = (arc, arc_submission, panda, panda_jobs, cric, issuer, storage, local)
+CLIENTS: tuple[Ask, ...] = (arc, arc_submission, arc_files, panda, panda_jobs, cric, issuer, storage, local)
 REFUSED = (CredentialError, Transient, Unreachable, urllib.error.URLError)
 
 

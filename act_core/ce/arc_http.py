@@ -6,9 +6,9 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 
 import aiohttp
@@ -24,12 +24,12 @@ CONNECT_S = 15.0
 LARGEST_ANSWER = 128 * 1024 * 1024  # bytes, of a document
 JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 XML = {"Accept": "application/json", "Content-Type": "application/xml"}
-TRANSFER_S = 3600.0  # a whole file; between two pieces of it the CE's deadline holds
 _PLACES = {"jobs", "info", "delegations", "session", "diagnose"}
 _ACTION = re.compile(r"action=[a-z]+")
 _BUSY = {429, 502, 503, 504}
 _OUTDATED = 12  # X509_V_ERR_CRL_HAS_EXPIRED
 _ERRORS = (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError)
+_NOT_HTTP = (aiohttp.ClientResponseError, HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,81 +57,54 @@ class ArcConnection:
         name: str = "",
     ) -> None:
         self.endpoint, self.proxy = endpoint.rstrip("/"), proxy
-        self._name = name or endpoint  # in what is measured
+        self.name = name or endpoint  # in what is measured
         self.seconds = deadline.total_seconds()
-        self.quick = aiohttp.ClientTimeout(total=self.seconds, sock_connect=CONNECT_S)
-        self._patient = aiohttp.ClientTimeout(total=TRANSFER_S, sock_connect=CONNECT_S, sock_read=self.seconds)
-        self.transfers = asyncio.Semaphore(transfers)
+        self.transfers = transfers
         self._calls = asyncio.Semaphore(calls)
-        self._sessions = Sessions(self.endpoint, ca, proxy, token, calls + transfers, self.quick)
+        quick = aiohttp.ClientTimeout(total=self.seconds, sock_connect=CONNECT_S)
+        self.sessions = Sessions(self.endpoint, ca, proxy, token, calls, quick)
         self.answers = 0  # the CE's own word, not that it has trouble
         self.base = ""  # path of the REST version in use; empty: not asked yet
 
     async def credential(self, now: datetime) -> Credential:
         """Raises CredentialError for a proxy that is missing, open to others, or expired."""
-        return await self._sessions.credential(now)
+        return await self.sessions.credential(now)
 
     async def bearer(self, now: datetime) -> Bearer | None:
         """The token that is shown beside or instead of a proxy. Raises CredentialError alike."""
-        return await self._sessions.bearer(now)
+        return await self.sessions.bearer(now)
 
-    @asynccontextmanager
-    async def request(
-        self,
-        method: str,
-        path: str,
-        now: datetime,
-        data: object = None,
-        headers: Mapping[str, str] = JSON,
-        timeout: aiohttp.ClientTimeout | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An open answer, for files of any size. Raises Transient, CredentialError, ProtocolError."""
-        url = URL(f"{self.endpoint}{path}", encoded=True)
-        own = {**headers, **await self._sessions.headers(now)}
-        with meters.ce_call(self._name, what(method, path)) as call:
-            try:
-                async with (
-                    self._sessions.using(now) as client,
-                    client.request(
-                        method, url, data=data, headers=own, allow_redirects=False, timeout=timeout or self._patient
-                    ) as answer,
-                ):
-                    call.answered(answer.status)
-                    self._heard(answer)
-                    self._refuse_busy(answer)
-                    _hurry(answer)
-                    yield answer
-            except _ERRORS as err:
-                raise self._verdict(err) from err
-
-    def _heard(self, answer: aiohttp.ClientResponse) -> None:
-        answer.reason = clean(answer.reason or "")
-        self.answers += answer.status < 500
-        if answer.status == 404 and "Version" in (answer.reason or ""):
+    def heard(self, status: int, reason: str) -> None:
+        """Count an answer. Raises for one that says the same to every job: CredentialError, Transient."""
+        self.answers += status < 500
+        if status == 404 and "Version" in reason:
             self.base = ""  # another release of the CE: the next call asks what it speaks
-            raise Transient(f"{self.endpoint} answers 404 {answer.reason}")
-        if answer.status == 403:
-            raise CredentialError(f"{self.endpoint} refuses {self._sessions.who}: {answer.reason}")
+            raise Transient(f"{self.endpoint} answers 404 {reason}")
+        if status == 403:
+            raise CredentialError(f"{self.endpoint} refuses {self.sessions.who}: {reason}")
 
-    def _refuse_busy(self, answer: aiohttp.ClientResponse) -> None:
-        if answer.status in _BUSY:
-            after = answer.headers.get("Retry-After", "")
+    def refuse_busy(self, status: int, reason: str, after: str | None) -> None:
+        """Raises Transient for an answer that asks for patience; `after`: its Retry-After."""
+        if status in _BUSY:
             again = f", to be asked again after {after[:40]}" if after else ""
-            raise Transient(f"{self.endpoint} answers {answer.status} {answer.reason}{again}")
+            raise Transient(f"{self.endpoint} answers {status} {reason}{again}")
 
-    def _verdict(self, err: BaseException) -> CredentialError | ProtocolError | Transient:
+    def verdict(self, err: BaseException) -> CredentialError | ProtocolError | Transient:
+        """What an error of a connection means."""
         if isinstance(err, aiohttp.ClientConnectorCertificateError):
             return self._not_believed(err.certificate_error)
+        if isinstance(err, ssl.SSLCertVerificationError):
+            return self._not_believed(err)
         if _certificate_refused(err):
             return CredentialError(f"{self.endpoint} does not accept the certificates of {self.proxy}: {words(err)}")
-        if isinstance(err, aiohttp.ClientResponseError):
+        if isinstance(err, _NOT_HTTP) and not isinstance(err, OSError):
             return ProtocolError(f"{self.endpoint} does not speak HTTP: {words(err)}")
         return Transient(f"{self.endpoint}: {words(err)}")
 
     def _not_believed(self, err: Exception) -> CredentialError | Transient:
         code = getattr(err, "verify_code", 0)
         if code == NO_REVOCATIONS:  # nobody answered when the session was opened, and so nobody could tell
-            self._sessions.doubt()
+            self.sessions.doubt()
             return Transient(f"{self.endpoint}: its authority publishes no revocations: asked again without")
         why = f"{self.endpoint}: its certificate is not accepted: {err}"
         if code == _OUTDATED:
@@ -144,8 +117,22 @@ class ArcConnection:
         self, method: str, path: str, now: datetime, data: bytes | None = None, headers: Mapping[str, str] = JSON
     ) -> Answer:
         """An answer, read whole. Raises Transient, CredentialError, ProtocolError."""
-        async with self._calls, self.request(method, path, now, data, headers, self.quick) as answer:
-            return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
+        url = URL(f"{self.endpoint}{path}", encoded=True)
+        own = {**headers, **await self.sessions.headers(now)}
+        async with self._calls:
+            with meters.ce_call(self.name, what(method, path)) as call:
+                try:
+                    async with (
+                        self.sessions.using(now) as held,
+                        held.client.request(method, url, data=data, headers=own, allow_redirects=False) as answer,
+                    ):
+                        call.answered(answer.status)
+                        reason = clean(answer.reason or "")
+                        self.heard(answer.status, reason)
+                        self.refuse_busy(answer.status, reason, answer.headers.get("Retry-After"))
+                        return await _answer(answer, reason)
+                except _ERRORS as err:
+                    raise self.verdict(err) from err
 
     async def post_once(
         self, path: str, now: datetime, data: bytes, headers: Mapping[str, str], late: Callable[[], bool]
@@ -156,29 +143,29 @@ class ArcConnection:
         """
         url = URL(f"{self.endpoint}{path}", encoded=True)
         sent = _Sent(data, late)
-        own = {**headers, **await self._sessions.headers(now), "Content-Length": str(len(data))}
+        own = {**headers, **await self.sessions.headers(now), "Content-Length": str(len(data))}
         async with self._calls:
-            with meters.ce_call(self._name, what("POST", path)) as call:
+            with meters.ce_call(self.name, what("POST", path)) as call:
                 try:
                     async with (
-                        self._sessions.using(now) as client,
-                        client.post(url, data=sent.stream(), headers=own, allow_redirects=False) as answer,
+                        self.sessions.using(now) as held,
+                        held.client.post(url, data=sent.stream(), headers=own, allow_redirects=False) as answer,
                     ):
                         call.answered(answer.status)
-                        self._heard(answer)
-                        _hurry(answer)
-                        return Answer(answer.status, answer.reason or "", await _read(answer), answer.headers)
+                        reason = clean(answer.reason or "")
+                        self.heard(answer.status, reason)
+                        return await _answer(answer, reason)
                 except _ERRORS as err:
                     raise self._lost(err, sent) from err
 
     def _lost(self, err: BaseException, sent: "_Sent") -> ActError:
-        verdict = self._verdict(err)
+        verdict = self.verdict(err)
         if sent.begun and not isinstance(verdict, CredentialError):
             return OutcomeUnknown(f"{verdict} after the request had left")
         return Transient("the send deadline has passed") if sent.too_late else verdict
 
     async def close(self) -> None:
-        await self._sessions.close()
+        await self.sessions.close()
 
 
 class _Sent:
@@ -205,22 +192,22 @@ def what(method: str, path: str) -> str:
     return f"{method} {place if place in _PLACES else 'rest'}{f'?{action[0]}' if action else ''}"
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _answer(answer: aiohttp.ClientResponse, reason: str) -> Answer:
+    transport = answer.connection.transport if answer.connection else None
+    hurry(transport.get_extra_info("socket") if transport else None)
     body = bytearray()
     async for piece in answer.content.iter_chunked(1 << 18):
         body += piece
         if len(body) > LARGEST_ANSWER:
             raise ProtocolError(f"{answer.url.host} sends more than {LARGEST_ANSWER} bytes")
-    return bytes(body)
+    return Answer(answer.status, reason, bytes(body), answer.headers)
 
 
-def _hurry(answer: aiohttp.ClientResponse) -> None:
+def hurry(found: socket.socket | None) -> None:
     """A-REX writes header and body apart, and the body waits for our ACK of the header: it goes out at once.
 
     Without this an answer takes 40 ms (Nagle there, delayed ACK here). The option holds for one moment only.
     """
-    transport = answer.connection.transport if answer.connection else None
-    found = transport.get_extra_info("socket") if transport else None
     if found is not None and hasattr(socket, "TCP_QUICKACK"):
         with contextlib.suppress(OSError):
             found.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

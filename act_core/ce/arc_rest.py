@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from act_core.ce import arc_adl, arc_dialect, arc_facts, arc_submission
 from act_core.ce.arc_delegation import Delegations
 from act_core.ce.arc_diagnosis import Diagnosis
+from act_core.ce.arc_fetch import fetch_job
 from act_core.ce.arc_http import Answer, ArcConnection
+from act_core.ce.arc_lanes import Lanes
 from act_core.ce.arc_listing import DOCUMENTS, Entry, Listed
-from act_core.ce.arc_transfer import fetch_job, put_files
+from act_core.ce.arc_transfer import put_files
 from act_core.ce.base import (
     Accepted,
     Capacity,
@@ -64,6 +66,7 @@ class ArcCe:
         self._place, self._options = place, options
         limits = place.site.deadline, options.calls, options.transfers
         self._wire = ArcConnection(place.site.endpoint, place.ca_dir, place.proxy, *limits, place.token, place.name)
+        self._lanes = Lanes(self._wire)
         self._listed = Listed(self._wire, place.now)
         self._delegations = Delegations.of(place)
         self.traits = Traits(
@@ -132,7 +135,7 @@ class ArcCe:
         async def put(job: RemoteId) -> Refused | None:
             if not arc_dialect.possible(job):
                 return Refused("the CE does not know the job", for_good=True)
-            return await put_files(self._wire, f"{base}/jobs/{job}", files[job], self._now)
+            return await put_files(self._lanes, f"{base}/jobs/{job}", files[job], self._now)
 
         return await answered(files, put)
 
@@ -190,7 +193,7 @@ class ArcCe:
         async def bring(job: RemoteId) -> Fetched | Gone | Refused:
             if not arc_dialect.possible(job):
                 return Gone()
-            return await fetch_job(self._wire, f"{base}/jobs/{job}", wanted[job], limit, self._now)
+            return await fetch_job(self._lanes, f"{base}/jobs/{job}", wanted[job], limit, self._now)
 
         return await answered(wanted, bring)
 
@@ -232,6 +235,7 @@ class ArcCe:
         return Diagnosis(self._place, queue, wire, self._path, self._delegations, environments).steps()
 
     async def close(self) -> None:
+        self._lanes.close()
         await self._wire.close()
 
     @asynccontextmanager

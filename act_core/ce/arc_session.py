@@ -5,9 +5,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http.client import HTTPSConnection
 from pathlib import Path
+from time import monotonic
 
 import aiohttp
 from yarl import URL
@@ -22,6 +24,7 @@ from act_core.errors import ConfigError, CredentialError
 PROBE_S = 15.0
 LOOK_AGAIN = timedelta(minutes=1)  # at the directory of authorities
 NO_REVOCATIONS = 3  # X509_V_ERR_UNABLE_TO_GET_CRL
+KEEP_S = 15  # an idle connection; A-REX hangs up after half a minute
 
 
 @dataclass(slots=True, eq=False)
@@ -29,10 +32,36 @@ class Session:
     """Connections under one proxy and one set of authorities. Retired ones are closed with their last request."""
 
     client: aiohttp.ClientSession
+    context: ssl.SSLContext
     credential: Credential | None
     mark: tuple[Mark | None, str]
     users: int = 0
     retired: bool = False
+    idle: list[tuple[float, HTTPSConnection]] = field(default_factory=list)  # those of threads; since when
+
+    def take(self) -> HTTPSConnection | None:
+        """A connection that was used a moment ago, for the thread that asks."""
+        while self.idle:
+            since, one = self.idle.pop()
+            if monotonic() - since < KEEP_S:
+                return one
+            one.close()
+        return None
+
+    def keep(self, one: HTTPSConnection) -> None:
+        self.idle.append((monotonic(), one))
+
+    def prune(self) -> None:
+        """Close what nobody has used for a while."""
+        old = [pair for pair in self.idle if monotonic() - pair[0] >= KEEP_S]
+        self.idle = [pair for pair in self.idle if pair not in old]
+        for _, one in old:
+            one.close()
+
+    async def close(self) -> None:
+        while self.idle:
+            self.idle.pop()[1].close()
+        await self.client.close()
 
 
 class Sessions:
@@ -86,15 +115,20 @@ class Sessions:
         return {"Authorization": f"Bearer {found.text}"} if found else {}
 
     @asynccontextmanager
-    async def using(self, now: datetime) -> AsyncIterator[aiohttp.ClientSession]:
+    async def using(self, now: datetime) -> AsyncIterator[Session]:
         held = await self._current(now)
         held.users += 1
         try:
-            yield held.client
+            yield held
         finally:
             held.users -= 1
             if held.retired and not held.users:
-                await held.client.close()
+                await held.close()
+
+    def prune(self) -> None:
+        """Close the connections of threads that nobody has used for a while."""
+        if self._session is not None:
+            self._session.prune()
 
     def doubt(self) -> None:
         """The authority of the server has no revocations after all: the next request opens a session anew."""
@@ -105,7 +139,7 @@ class Sessions:
     async def close(self) -> None:
         old, self._session = self._session, None
         if old is not None:
-            await old.client.close()
+            await old.close()
 
     async def _current(self, now: datetime) -> Session:
         async with self._renewing:
@@ -129,9 +163,10 @@ class Sessions:
         credential = await asyncio.to_thread(load_proxy, self.proxy, now) if self.proxy else None
         context = await self._context()
         connector = aiohttp.TCPConnector(
-            ssl=context, limit=self._limit, keepalive_timeout=15, socket_factory=_quick_socket
+            ssl=context, limit=self._limit, keepalive_timeout=KEEP_S, socket_factory=_quick_socket
         )
-        return Session(aiohttp.ClientSession(connector=connector, timeout=self._timeout), credential, mark)
+        client = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        return Session(client, context, credential, mark)
 
     async def _context(self) -> ssl.SSLContext:
         """Revocations count where the server's authority publishes any, as grid clients have it.
@@ -158,7 +193,7 @@ class Sessions:
         if old is not None:
             old.retired = True
             if not old.users:
-                await old.client.close()
+                await old.close()
 
 
 def _quick_socket(address: aiohttp.AddrInfoType) -> socket.socket:

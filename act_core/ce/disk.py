@@ -37,23 +37,41 @@ def beside(directory: Path) -> Path:
 
 def make_folders(path: Path, mode: int = 0o755) -> None:
     """The directory and what is missing above it: nobody else can write there, whatever the umask. Raises OSError."""
-    missing = [path, *path.parents]
-    for one in reversed(missing[: next((n for n, above in enumerate(missing) if above.exists()), 0)]):
-        one.mkdir(mode=mode, exist_ok=True)
-    path.mkdir(mode=mode, exist_ok=True)  # a file in its place is trouble
+    try:
+        path.mkdir(mode=mode)
+    except FileNotFoundError:
+        make_folders(path.parent, mode)
+        path.mkdir(mode=mode, exist_ok=True)
+    except FileExistsError:
+        if not path.is_dir():  # a file in its place is trouble
+            raise
+
+
+def new_handle(path: Path) -> int:
+    """A new file that only we write; a link that somebody put there is not followed. Raises OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
 
 
 def new_file(path: Path) -> BinaryIO:
-    """A new file that only we write; a link that somebody put there is not followed. Raises OSError."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb")
+    """As `new_handle`, to be written piece by piece."""
+    return os.fdopen(new_handle(path), "wb")
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """A small file as `new_handle` makes it, with as few calls of the kernel as can be. Raises OSError."""
+    handle, left = new_handle(path), memoryview(content)
+    try:
+        while left:
+            left = left[os.write(handle, left) :]
+    finally:
+        os.close(handle)
 
 
 def take_place(fresh: Path, directory: Path) -> None:
     """The new directory takes the place of what was there, which stays whole until then. Raises OSError."""
     old = fresh.with_suffix(".old")
     for turn in range(_SWAPS):
-        with suppress(FileNotFoundError):
-            directory.rename(old)
+        there = _moved(directory, old)
         try:
             fresh.rename(directory)
         except OSError as err:
@@ -65,7 +83,16 @@ def take_place(fresh: Path, directory: Path) -> None:
         else:
             return
         finally:
-            shutil.rmtree(old, ignore_errors=True)
+            if there:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _moved(directory: Path, elsewhere: Path) -> bool:
+    try:
+        directory.rename(elsewhere)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 async def opened(call: Callable[P, BinaryIO], *args: P.args, **kwargs: P.kwargs) -> BinaryIO:

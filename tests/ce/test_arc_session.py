@@ -171,7 +171,7 @@ async def test_a_ce_that_was_away_when_it_was_asked_for_revocations(guarded: Gua
     """What nobody could tell then is found out once the CE is back, not when the proxy or the directory changes."""
     other = TestPki(guarded.pki.root / "other")
     (guarded.pki.ca_dir / "0badcafe.r0").write_bytes(other.revoke().read_bytes())
-    sessions = guarded.ce._wire._sessions
+    sessions = guarded.ce._wire.sessions
     there, sessions._url = sessions._url, URL("https://127.0.0.1:1/arex")
     sessions.doubt()
     await sessions.credential(utc())  # opened, while nobody answers there
@@ -195,9 +195,9 @@ async def test_an_authority_that_is_no_longer_believed(guarded: Guarded) -> None
 
 
 async def test_an_unchanged_directory_changes_nothing(guarded: Guarded) -> None:
-    session = guarded.ce._wire._sessions._session
+    session = guarded.ce._wire.sessions._session
     await guarded.later()
-    assert guarded.ce._wire._sessions._session is session
+    assert guarded.ce._wire.sessions._session is session
 
 
 def test_nothing_is_checked_where_there_is_nothing(pki: TestPki) -> None:

@@ -2,17 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from act_core.ce import arc_dialect, arc_transfer
-from act_core.ce.arc_transfer import HELD, SMALL, _Fetch, _Refusal
-from act_core.ce.base import Fetched, FetchPlan, Refused
+from act_core.ce import arc_dialect, arc_fetch
+from act_core.ce.arc_fetch import FEW, HELD, SMALL
+from act_core.ce.base import Fetched, Refused
 from act_core.ce.disk import take_place
+from act_core.errors import Transient
 from tests.ce.arc_files import fetch, homes, keeps, leaves, there
 from tests.ce.arc_house import Builder, submitted
 
@@ -31,20 +30,21 @@ async def test_small_and_large_ones_come_home_together(build: Builder, tmp_path:
     assert homes(tmp_path) == ["home"]
 
 
-async def test_what_is_packed_is_not_unpacked_without_end(tmp_path: Path) -> None:
-    """The length that a CE tells of a packed answer is that of the package."""
-
-    async def pieces(_: int) -> AsyncIterator[bytes]:
-        for _ in range(1000):
-            yield b"0" * SMALL
-
-    plan = FetchPlan(tmp_path / "home", ("/",))
-    wire: Any = None
-    one = _Fetch(wire, "jobs/1", plan, 1 << 40, lambda: None, tmp_path / "new")  # type: ignore[arg-type, return-value]
-    answer: Any = SimpleNamespace(content=SimpleNamespace(iter_chunked=pieces))
-    with pytest.raises(_Refusal, match="larger than it was said to be"):
-        await one._whole(answer)
-    assert one.size == 2 * SMALL, "it is read no further"
+async def test_many_files_come_by_several_threads(build: Builder, tmp_path: Path, over: Any) -> None:
+    files = {f"f{n}": bytes([n]) * n for n in range(3 * FEW)}
+    house = await build(payload=leaves(**files))
+    ce, home = house.client(options={"transfers": 2}), tmp_path / "home"
+    (job,) = await submitted(ce, keeps(*files))
+    await over(ce, [job])
+    assert await fetch(ce, job, home) == Fetched(len(files), sum(map(len, files.values())))
+    assert there(home) == files
+    refusal = await fetch(ce, job, tmp_path / "other", declared=(*files, "never"))
+    assert refusal == Refused("the payload left no never", for_good=True)
+    await house.fault("half_answer", path="session/f20")
+    with pytest.raises(Transient):
+        await fetch(ce, job, home)
+    assert there(home) == files, "what was there stays"
+    assert homes(tmp_path) == ["home"]
 
 
 async def test_who_is_cancelled_while_files_land_leaves_them_whole(
@@ -60,7 +60,7 @@ async def test_who_is_cancelled_while_files_land_leaves_them_whole(
         assert go_on.wait(30)
         take_place(fresh, directory)
 
-    monkeypatch.setattr(arc_transfer, "take_place", slowly)
+    monkeypatch.setattr(arc_fetch, "take_place", slowly)
     work = asyncio.create_task(fetch(ce, job, home))
     assert await asyncio.to_thread(landing.wait, 30)
     work.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from act_core.ce import arc_transfer
+from act_core.ce import arc_fetch, disk
 from act_core.ce.arc_transfer import safe
 from act_core.ce.base import Fetched, Gone, Refused, RemoteId
 from act_core.errors import CredentialError, DiskError, ProtocolError, Transient
@@ -124,7 +124,7 @@ async def test_a_full_disk_is_not_the_trouble_of_the_ce(
     (job,) = await submitted(ce, keeps("a"))
     await over(ce, [job])
     # no disk can be filled here: the kernel's own full device takes its place
-    monkeypatch.setattr(arc_transfer, "new_file", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115
+    monkeypatch.setattr(disk, "new_handle", lambda _: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(DiskError, match="home cannot be written: No space left on device"):
         await fetch(ce, job, tmp_path / "home")
     assert homes(tmp_path) == []
@@ -209,8 +209,8 @@ async def test_who_waited_in_vain_for_a_turn_has_not_been_refused(
     house = await build()
     ce = house.client(options={"transfers": 1})
     (job,) = await submitted(ce, TRUE)
-    monkeypatch.setattr(arc_transfer, "TRANSFER_S", 0.05)
-    async with ce._wire.transfers:
+    monkeypatch.setattr(arc_fetch, "TRANSFER_S", 0.05)
+    async with ce._lanes.turns:
         with pytest.raises(Transient, match="nothing was fetched"):
             await fetch(ce, job, tmp_path / "home")
 
@@ -231,10 +231,10 @@ async def test_listings_have_an_end(build: Builder, tmp_path: Path, over: Any, m
     ce = house.client()
     (job,) = await submitted(ce, keeps("d/", "a", "b"))
     await over(ce, [job])
-    monkeypatch.setattr(arc_transfer, "DEEPEST", 1)
+    monkeypatch.setattr(arc_fetch, "DEEPEST", 1)
     await fetch(ce, job, tmp_path / "home")
     assert set(there(tmp_path / "home")) == {"a", "b"}
-    monkeypatch.setattr(arc_transfer, "MOST_FILES", 2)
+    monkeypatch.setattr(arc_fetch, "MOST_FILES", 2)
     refusal = await fetch(ce, job, tmp_path / "home")
     assert refusal == Refused("more than 2 files and directories", for_good=True)
 

@@ -1,0 +1,206 @@
+"""Connections of threads: kept, replaced when the CE has closed them, broken off by who no longer wants them."""
+
+import asyncio
+import threading
+from http.client import HTTPResponse
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from act_core.ce.arc_lanes import Reply
+from act_core.ce.arc_rest import ArcCe
+from act_core.ce.base import Fetched
+from act_core.errors import ProtocolError, Transient
+from act_core.simulators.pki import TestPki
+from tests.ce.arc_files import fetch, homes, keeps, leaves
+from tests.ce.arc_house import COMMIT, TRUE, Builder, House, submitted
+
+Job = tuple[House, ArcCe, Any]
+
+
+@pytest.fixture
+async def ended(build: Builder, over: Any) -> Job:
+    """A job with one small file, whose listing and file make two requests of one connection."""
+    house = await build(payload=leaves(a=b"1"))
+    ce = house.client(options={"transfers": 1})
+    (job,) = await submitted(ce, keeps("a"))
+    await over(ce, [job])
+    return house, ce, job
+
+
+def _threads(ce: ArcCe) -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith(f"act-{ce._wire.name}")]
+
+
+def _idle(ce: ArcCe) -> int:
+    held = ce._wire.sessions._session
+    assert held is not None
+    return len(held.idle)
+
+
+async def test_a_connection_serves_many_jobs(ended: Job, tmp_path: Path) -> None:
+    _, ce, job = ended
+    for n in range(3):
+        assert await fetch(ce, job, tmp_path / str(n)) == Fetched(1, 1)
+        assert _idle(ce) == 1
+
+
+async def test_a_kept_connection_that_the_ce_closes_is_replaced(ended: Job, tmp_path: Path) -> None:
+    house, ce, job = ended
+    await fetch(ce, job, tmp_path / "home")
+    for kind in ("reset_before", "accept_hangup"):
+        await house.fault(kind, path="session", times=1)
+        assert await fetch(ce, job, tmp_path / "home") == Fetched(1, 1)
+        await house.fault(kind, method="PUT", times=1)
+        assert await ce.put_inputs({job: [COMMIT]}) == {job: None}
+
+
+async def test_a_new_connection_is_not_tried_again(ended: Job, tmp_path: Path) -> None:
+    house, ce, job = ended
+    await house.fault("reset_before", path="session", times=2)
+    with pytest.raises(Transient):
+        await fetch(ce, job, tmp_path / "home")
+
+
+async def test_who_is_cancelled_does_not_wait_for_the_ce(ended: Job, tmp_path: Path, eventually: Any) -> None:
+    house, ce, job = ended
+    await house.fault("hang", path="session/a")
+    work = asyncio.create_task(fetch(ce, job, tmp_path / "home"))
+
+    async def asked() -> bool:
+        return bool((await house.order("/faults"))["faults"][0]["hits"])
+
+    await eventually(asked, "the request that hangs")
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work  # the CE's deadline is far away
+    assert homes(tmp_path) == []
+    await house.mended()
+    assert await fetch(ce, job, tmp_path / "home") == Fetched(1, 1)
+
+
+async def test_threads_go_home(ended: Job, tmp_path: Path, eventually: Any) -> None:
+    _, ce, job = ended
+    await fetch(ce, job, tmp_path / "home")
+
+    async def none() -> bool:
+        return not _threads(ce)
+
+    await eventually(none, "the end of the threads")
+
+
+async def test_connections_that_nobody_uses_are_closed(
+    ended: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, ce, job = ended
+    await fetch(ce, job, tmp_path / "home")
+    held = ce._wire.sessions._session
+    assert held is not None
+    assert _idle(ce) == 1
+    ce._wire.sessions.prune()
+    assert _idle(ce) == 1, "it was used a moment ago"
+    ((_, kept),) = held.idle
+    monkeypatch.setattr("act_core.ce.arc_session.KEEP_S", 0)
+    ce._wire.sessions.prune()
+    assert _idle(ce) == 0
+    assert kept.sock is None
+    held.keep(kept)
+    assert held.take() is None, "it is too old to be taken"
+
+
+async def test_a_new_proxy_gets_new_connections(build: Builder, pki: TestPki, tmp_path: Path, over: Any) -> None:
+    house, proxy = await build(payload=leaves(a=b"1")), tmp_path / "proxy.pem"
+    pki.proxy("alice", path=proxy)
+    ce = house.client(proxy=proxy)
+    (job,) = await submitted(ce, keeps("a"))
+    await over(ce, [job])
+    await fetch(ce, job, tmp_path / "home")
+    old = ce._wire.sessions._session
+    assert old is not None
+    kept = [one for _, one in old.idle]
+    assert kept
+    pki.proxy("alice", path=proxy)
+    assert await fetch(ce, job, tmp_path / "home") == Fetched(1, 1)
+    assert not old.idle
+    assert all(one.sock is None for one in kept)
+
+
+async def test_an_upload_has_no_more_time_than_a_call(build: Builder) -> None:
+    house = await build()
+    ce = house.client(deadline="1 s")
+    (job,) = await submitted(ce, TRUE)
+    await house.fault("hang", method="PUT")
+    with pytest.raises(Transient, match="no answer in time"):
+        await ce.put_inputs({job: [COMMIT]})
+
+
+class _Socket:
+    def __init__(self, said: bytes) -> None:
+        self._said = said
+
+    def makefile(self, *_: object) -> BytesIO:
+        return BytesIO(self._said)
+
+
+class _Kept:
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Wire:
+    endpoint = "https://ce.example"
+
+    def verdict(self, err: BaseException) -> Exception:
+        return Transient(f"{type(err).__name__}")
+
+
+def _reply(said: bytes) -> tuple[Reply, _Kept]:
+    answer: Any = HTTPResponse(_Socket(b"HTTP/1.1 200 OK\r\n" + said), method="GET")  # type: ignore[arg-type]
+    answer.begin()
+    kept: Any = _Kept()
+    wire: Any = _Wire()
+    return Reply(wire, kept, answer), kept
+
+
+def test_what_is_packed_is_not_taken() -> None:
+    """Nobody asked for it, and the length that is told would be that of the package."""
+    reply, kept = _reply(b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")
+    with pytest.raises(ProtocolError, match=r"packs what it sends \(gzip\)"):
+        reply.read(10)
+    reply.end()
+    assert not kept.closed, "another request may follow"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"Content-Length: 5\r\n\r\nabc", id="by its length"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc", id="in a chunk"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", id="before the last chunk"),
+    ],
+)
+def test_what_is_cut_is_not_taken_for_whole(said: bytes) -> None:
+    reply, kept = _reply(said)
+    with pytest.raises(Transient):
+        reply.whole(100)
+    reply.end()
+    assert kept.closed
+
+
+def test_what_has_no_end_is_not_kept() -> None:
+    reply, kept = _reply(b"Content-Length: 400000\r\n\r\n" + b"x" * 400_000)
+    with pytest.raises(ProtocolError, match="more than 20 bytes"):
+        reply.whole(20)
+    reply.end()
+    assert kept.closed
+
+
+@pytest.mark.parametrize(("length", "closed"), [(0, False), (5, False), (1 << 20, True)])
+def test_what_nobody_reads_is_read_if_it_is_short(length: int, closed: bool) -> None:
+    reply, kept = _reply(f"Content-Length: {length}\r\n\r\n".encode() + b"x" * length)
+    reply.end()
+    assert kept.closed is closed
