@@ -4,8 +4,10 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from act_core.apps import Part
+from act_core.ce.gathering import chunked
 from act_core.db import queries
 from act_core.errors import AppBroken, Transient
 from act_core.logs import log
@@ -20,7 +22,7 @@ LEAST_LEFT = 5.0  # seconds: with less of the window left a retry is not worth i
 GRACE = 1.0  # seconds that a straggler gets after the end
 LEASE_WAIT = 30.0  # seconds that a pass waits for a lease
 PASS = 300.0  # seconds that a pass may take
-GROUP = 10  # keys of a group, where there are too many for a task each
+GROUP, GROUPS = 10, 2  # keys of a group, where there are too many for a task each; with more than so many groups, more
 Work = tuple[Part, str]
 GOES_ON = "going on"  # a round that the next window, too, may wait for
 
@@ -139,11 +141,11 @@ class Window:
             self._start_groups(part, [key for of, key in new if of == part])
 
     def _start_groups(self, part: Part, keys: list[str]) -> None:
+        size = max(GROUP, ceil(sum(of == part for of, _ in self._wake) / GROUPS))
         for group in self.groups:
-            while group.part == part and keys and len(group.members) < GROUP:
+            while group.part == part and keys and len(group.members) < size:
                 group.members.append(self._member(part, keys.pop(0)))
-        for start in range(0, len(keys), GROUP):
-            some = keys[start : start + GROUP]
+        for some in chunked(keys, size):
             name = some[0] if len(some) == 1 else f"{some[0]}…{some[-1]}"
             group = Group(part, len(self.groups) + 1, name, [self._member(part, key) for key in some])
             self.groups.append(group)

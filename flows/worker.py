@@ -147,6 +147,12 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         if asyncio.iscoroutine(out):
             await out
 
+    def _emit_flow_run_submitted_event(self, configuration: BaseJobConfiguration) -> None:
+        """The run's own events tell all that a worker outside its process would: two fewer of eleven."""
+
+    def _emit_flow_run_executed_event(self, *_: Any, **__: Any) -> None:
+        """As above."""
+
     async def _get_scheduled_flow_runs(self) -> list[WorkerFlowRunResponse]:
         """Of several workers none takes all windows of a stage while others have none of it."""
         now = datetime.now(UTC)

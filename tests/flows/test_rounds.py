@@ -17,7 +17,7 @@ from act_core.meters import REGISTRY
 from act_core.runtime import Counts, Runtime
 from act_core.settings.model import ArcSettings, Breaker, Prefect, Settings, Site
 from act_core.stages import Tower
-from flows.rounds import GOES_ON, GROUP, Group, Window
+from flows.rounds import GOES_ON, GROUP, GROUPS, Group, Window
 from flows.tasks import RETRIES, Done
 
 STAGE = "translate"  # the engine has no part in it
@@ -251,11 +251,20 @@ async def test_many_keys_share_tasks_and_are_still_on_their_own(probe: Probe) ->
     probe.deeds = {"k03": failing(ProtocolError("odd"))}
     window = await probe.run()
     assert probe.caller.tries == {}
-    assert [(one.number, one.name) for one in probe.caller.groups] == [(1, "k00…k09"), (2, "k10…k19"), (3, "k20")]
+    assert [(one.number, one.name) for one in probe.caller.groups] == [(1, "k00…k10"), (2, "k11…k20")]
     assert window.counts == {"done": 2 * GROUP, "errors": 1}
     counts, troubles = await probe.caller.groups[0].run()
-    assert counts == {"done": GROUP - 1, "errors": 1}
+    assert counts == {"done": GROUP, "errors": 1}
     assert troubles == ["k03: odd"]
+
+
+async def test_a_great_many_keys_make_larger_groups_and_not_more(probe: Probe) -> None:
+    """What each task costs Prefect's database does not grow with the grid."""
+    probe.keys = [f"k{i:03}" for i in range(5 * GROUP * GROUPS)]
+    window = await probe.run()
+    assert len(probe.caller.groups) == GROUPS
+    assert {len(one.members) for one in probe.caller.groups} == {5 * GROUP}
+    assert window.counts == {"done": 5 * GROUP * GROUPS}
 
 
 async def test_who_comes_late_joins_a_group_that_has_room(probe: Probe) -> None:
