@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
+from act_core.db.answers import connected
 from act_core.db.clock import Clock
 from act_core.db.servers import SQL_MODE
 from act_core.db.verdicts import FOREIGN, again, translated
@@ -70,6 +71,7 @@ def open_engine(settings: Settings) -> Engine:
         pool_recycle=1800,
         pool_pre_ping=True,
     )
+    event.listen(engine, "do_connect", connected)
     event.listen(engine, "connect", _mysql_connect)
     return engine
 
