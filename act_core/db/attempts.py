@@ -115,7 +115,7 @@ def found(session: Session, question: Select[Any], **told: Any) -> list[Attempt]
     """The attempts that a kept statement asks for, told what it leaves open. The ORM, which makes nothing of such rows,
     would cost more than the statement: it is passed by."""
     session.flush()
-    return [as_attempt(row) for row in session.connection().execute(question, told)]
+    return [as_attempt(row) for row in session.connection().execute(question, told).all()]
 
 
 def as_attempt(row: AnyRow) -> Attempt:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, text
+from sqlalchemy import ColumnElement, func, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from act_core.db.forms import insert_form, made_update_form, update_form
@@ -47,13 +47,13 @@ def portions(
 
 def weight(row: Iterable[Any]) -> int:
     """About how many bytes these values make in a statement; quoting at most doubles it."""
-    return sum([_bytes(value) if isinstance(value, (str, bytes)) else 8 for value in row])
-
-
-def _bytes(value: str | bytes) -> int:
-    if isinstance(value, bytes) or value.isascii():
-        return len(value)
-    return len(value.encode(errors="surrogatepass"))
+    total = 0
+    for value in row:
+        if isinstance(value, str):
+            total += len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
+        else:
+            total += len(value) if isinstance(value, bytes) else 8
+    return total
 
 
 def _refuse_giant(session: Session, name: str, row: Values) -> None:
@@ -97,6 +97,25 @@ def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[V
     for batch in portions(session, numbered, lambda n: f"new row {n} of {model.__tablename__}"):
         for chunk in chunks(batch):
             form.send(connection, [form.row_of(row) for _, row in chunk])
+
+
+def inserted_ids(session: Session, model: type[DeclarativeBase], rows: Sequence[Values]) -> list[int]:
+    """Insert rows of a table with an `id`, all with the same columns; their ids, in the rows' order.
+
+    For MySQL that is one statement a row. SQLite gives ids back in no order that it promises; it numbers rows from the
+    highest on, and who writes there is alone: so they are numbered here, likewise.
+    """
+    table: Any = model
+    dialect = session.get_bind().dialect
+    if dialect.name == "sqlite":
+        first = 1 + (session.execute(select(func.max(table.id))).scalar_one() or 0)
+        numbered = [{"id": n, **row} for n, row in enumerate(rows, first)]
+        insert_rows(session, model, numbered)
+        return [row["id"] for row in numbered]
+    if dialect.insert_returning:
+        made = insert(model).returning(table.id, sort_by_parameter_order=True)
+        return list(session.scalars(made, [dict(row) for row in rows]))
+    return [int(session.execute(insert(model).values(**row)).inserted_primary_key[0]) for row in rows]  # type: ignore[attr-defined]
 
 
 def update_named(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Table, bindparam, column, insert, select, update, values
@@ -40,10 +41,19 @@ class Form:
     def send(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute it for these rows, each in the order of `names`."""
         statement = f"{self.head}{', '.join([self.row] * len(rows))}{self.tail}"
-        bound = [
-            value if bind is None else bind(value) for row in rows for value, bind in zip(row, self.binds, strict=True)
-        ]
+        columns = [_bound(bind, values) for bind, values in zip(self.binds, zip(*rows, strict=True), strict=True)]
+        bound = chain.from_iterable(zip(*columns, strict=True))
         connection.exec_driver_sql(statement, (*self.before, *bound, *self.after))
+
+
+def _bound(bind: Bind, values: Sequence[Any]) -> Sequence[Any]:
+    """Values of one column as they are sent; often they are all the same object, such as the time."""
+    if bind is None:
+        return values
+    first = values[0]
+    if all([value is first for value in values]):
+        return [bind(first)] * len(values)
+    return [bind(value) for value in values]
 
 
 def made_update_form(

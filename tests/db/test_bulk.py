@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from act_core.db import arrivals
-from act_core.db.bulk import LARGEST, STATEMENT, insert_rows, portions, update_rows, weight
+from act_core.db.bulk import LARGEST, STATEMENT, insert_rows, inserted_ids, portions, update_rows, weight
 from act_core.db.models import CeJob, CeJobEvent, Description
 from act_core.db.panda_models import PandaRow
 from act_core.db.session import Database
@@ -152,3 +152,15 @@ def test_a_time_without_a_zone_is_refused(db: Database) -> None:
     (one,) = _panda_rows(db, 1)
     with pytest.raises(ValueError, match="has no time zone"):
         db.write(update_rows, PandaRow, {one: {"told_at": NOW.replace(tzinfo=None)}})
+
+
+def test_ids_come_back_in_the_order_of_the_rows(db: Database) -> None:
+    def insert_some(session: Session, words: list[str]) -> list[int]:
+        return inserted_ids(session, Description, [{"spec": word, "sealed": None, "created": NOW} for word in words])
+
+    first = db.write(insert_some, ["b", "a"])
+    words = [f"w{n * 7919 % 1201}" for n in range(1201)]
+    ids = first + db.write(insert_some, words)
+    assert len(set(ids)) == 1203
+    told = dict(db.read(lambda s: s.execute(select(Description.id, Description.spec)).tuples().all()))
+    assert [told[one] for one in ids] == ["b", "a", *words]
