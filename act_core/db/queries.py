@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from enum import StrEnum
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, String, and_, bindparam, exists, or_, select, true
@@ -135,6 +136,39 @@ def wished(
     """Attempts at this CE, in one of these states, of which somebody wants one of these."""
     words, places = [request.value for request in requests], [state.value for state in states]
     return found(session, _WISHED, ce=ce, words=words, states=places, now=now, limit=limit)
+
+
+class Task(StrEnum):
+    """What there is to do at a CE besides sending jobs."""
+
+    CANCEL = "cancel"
+    KILL_AND_CLEAN = "kill and clean"
+    RERUN = "rerun"
+    RESUBMIT = "resubmit"
+    DOUBT = "doubt"
+    UNPLACED = "unplaced"  # at no CE
+
+
+@cache
+def _tasks() -> Select[Any]:
+    def wish(request: Request, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+        return exists().where(CeJob.ce == _CE, CeJob.request == request.value, _due(_NOW), *where)
+
+    there: dict[Task, ColumnElement[bool]] = {
+        Task.CANCEL: wish(Request.CANCEL),
+        Task.KILL_AND_CLEAN: wish(Request.CLEAN, CeJob.state.in_(_LIVING)),
+        Task.RERUN: wish(Request.RERUN),
+        Task.RESUBMIT: wish(Request.RESUBMIT),
+        Task.DOUBT: exists().where(CeJob.ce == _CE, CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= _NOW),
+        Task.UNPLACED: exists().where(CeJob.ce.is_(None), CeJob.request.is_not(None)),
+    }
+    return select(*(there[task].label(task.name) for task in Task))
+
+
+def tasks(session: Session, ce: str, now: datetime) -> set[Task]:
+    """What there is to do at this CE, jobs that wait apart."""
+    row = session.connection().execute(_tasks(), {"ce": ce, "now": now}).one()
+    return {task for task, there in zip(Task, row, strict=True) if there}
 
 
 def awake(session: Session, names: Collection[str], now: datetime) -> list[str]:
