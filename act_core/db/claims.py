@@ -21,6 +21,7 @@ from act_core.work import RUN
 
 _LENGTHS = {"error": ERROR_LENGTH, "node": NODE_LENGTH, "native_state": 64, "batch_id": BATCH_ID_LENGTH}
 
+_ALIKE = frozenset({"state", "state_since", "news", "tries", "due_at", "modified"})  # mostly, in a batch
 _ROW: Any = CeJob.__table__
 _THESE = _ROW.c.id.in_(bindparam("ids", expanding=True))
 _LOCKED = (
@@ -92,7 +93,7 @@ def _settle_chunk(session: Session, decisions: Mapping[Attempt, Decision], now: 
         settled.written.add(attempt.id)
         changes[attempt] = _changes(attempt, decision, row, now)
     settled.successors = _succeed(session, {a: decisions[a] for a in changes}, locked, changes, now)
-    update_rows(session, CeJob, {attempt.id: written for attempt, written in changes.items()})
+    update_rows(session, CeJob, {attempt.id: written for attempt, written in changes.items()}, alike=_ALIKE)
     _record(session, {attempt: decisions[attempt] for attempt in changes}, now, actor)
     return settled
 
