@@ -6,13 +6,14 @@ row is one loop, and what was described once is known again by the server's own 
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import pymysql
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import FIELD_TYPE, SERVER_STATUS
 from pymysql.converters import conversions, convert_datetime, escape_string
 from pymysql.protocol import MysqlPacket
-from sqlalchemy import Dialect
 
 _NULL = 251  # where a value's length stands
 _WIDTHS = {252: 2, 253: 3, 254: 8}  # of a length that no byte holds
@@ -128,6 +129,8 @@ class QuickConnection(Theirs):
         return result.affected_rows
 
 
-def connected(_dialect: Dialect, _record: Any, args: Sequence[Any], named: dict[str, Any]) -> QuickConnection:
-    """For SQLAlchemy, which would open one of PyMySQL's own."""
-    return QuickConnection(*args, **named)
+def driver() -> ModuleType:
+    """PyMySQL as SQLAlchemy is to take it: the same, but for the connections that it opens."""
+    ours = ModuleType(pymysql.__name__)
+    ours.__dict__.update(vars(pymysql), connect=QuickConnection)
+    return ours

@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from act_core.db.answers import connected
+from act_core.db.answers import driver
 from act_core.db.clock import Clock
 from act_core.db.servers import SQL_MODE
 from act_core.db.verdicts import FOREIGN, again, translated
@@ -64,6 +64,7 @@ def open_engine(settings: Settings) -> Engine:
         arguments["ssl"] = _tls(settings, db.tls_ca)
     engine = create_engine(
         url,
+        module=driver(),
         isolation_level="READ COMMITTED",
         connect_args=arguments,
         pool_size=db.pool,
@@ -71,7 +72,6 @@ def open_engine(settings: Settings) -> Engine:
         pool_recycle=1800,
         pool_pre_ping=True,
     )
-    event.listen(engine, "do_connect", connected)
     event.listen(engine, "connect", _mysql_connect)
     return engine
 
