@@ -58,7 +58,7 @@ async def test_a_wish_is_obeyed_in_the_round_that_finds_it(
 
 async def test_what_no_ce_has_is_cancelled_by_the_round_of_any(house: House) -> None:
     await house.jobs(1, S.SUBMITTING)
-    await house.changed(1, S.TOSUBMIT)
+    await house.changed((await house.rows())[0].id, S.TOSUBMIT)
     await house.write(lambda session: session.execute(_UNPLACED) and None)
     await house.write(wishes.wish, "manual", ["j0"], Request.CANCEL, house.now())
     await obey(house, CE)
