@@ -15,7 +15,6 @@ from act_core.db.leases import Held
 from act_core.engine import credentials
 from act_core.engine.blackhole import look_for_black_holes
 from act_core.engine.brake import look_after
-from act_core.engine.cancel import cancel
 from act_core.engine.capacity import ask_capacity
 from act_core.engine.clean import archive_rows, clean
 from act_core.engine.count import count_jobs
@@ -25,10 +24,10 @@ from act_core.engine.fetch import fetch
 from act_core.engine.forecast import look_ahead, worth_a_look
 from act_core.engine.leftovers import sweep_leftovers
 from act_core.engine.modes import keep_modes
+from act_core.engine.obey import obey
 from act_core.engine.poll import poll
 from act_core.engine.purge import Purging
-from act_core.engine.reconcile import reconcile, reconcile_all
-from act_core.engine.rerun import rerun, resubmit
+from act_core.engine.reconcile import reconcile_all
 from act_core.engine.room import sample, stopped
 from act_core.engine.submit import send_inputs, submit
 from act_core.engine.unheard import tell_unheard
@@ -62,7 +61,7 @@ def steps(*verbs: Step) -> Step:
     return run
 
 
-_SENDS = steps(cancel, resubmit, rerun, reconcile, submit, send_inputs)
+_SENDS = steps(obey, submit, send_inputs)
 ENGINE = (
     Part("submit", "submit", submit_due, _SENDS, True, waits=Waits.READ),
     Part("sweep-status", "poll", due_in("sweep-status"), poll, True, reads=True),

@@ -11,9 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from act_core.db.attempts import new_key
-from act_core.db.bulk import chunks, insert_rows, portions
+from act_core.db.bulk import chunks, insert_rows, inserted_ids, portions
 from act_core.db.models import CeJob, Description, Placement, PlacementCe
-from act_core.db.servers import inserted_ids
 from act_core.errors import BadInput
 from act_core.ids import TowerId
 from act_core.jobspec import JobSpec

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, select
+from sqlalchemy.orm import Session
 
 from act_core.db.models import CeJob
 from act_core.ids import RemoteId, SubmissionKey, TowerId
@@ -108,6 +109,13 @@ _COLUMNS = (
 def attempts() -> Select[Any]:
     """The select that `as_attempt` reads."""
     return select(*_COLUMNS)
+
+
+def found(session: Session, question: Select[Any], **told: Any) -> list[Attempt]:
+    """The attempts that a kept statement asks for, told what it leaves open. The ORM, which makes nothing of such rows,
+    would cost more than the statement: it is passed by."""
+    session.flush()
+    return [as_attempt(row) for row in session.connection().execute(question, told).all()]
 
 
 def as_attempt(row: AnyRow) -> Attempt:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -11,7 +12,9 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Select,
+    String,
     and_,
+    bindparam,
     case,
     exists,
     false,
@@ -28,11 +31,15 @@ from sqlalchemy.orm import Session, aliased
 from act_core.db import fences
 from act_core.db.bulk import chunks
 from act_core.db.models import CeJob, PlacementCe
+from act_core.db.types import BigId, Moment, UtcDateTime
 from act_core.states import CeState
 
 _TOSUBMIT = CeState.TOSUBMIT.value
 _WAITING = (CeJob.id, CeJob.share, CeJob.priority, CeJob.cores_asked, CeJob.walltime_s, CeJob.submit_before)
 _TOGETHER = 200  # lines of one statement; SQLite takes 500 at most
+_CE: Any = bindparam("ce", type_=String())
+_NOW, _LONG_AGO = (bindparam(name, type_=UtcDateTime()) for name in ("now", "long_ago"))
+_PLACES = select(PlacementCe.placement_id).where(PlacementCe.ce == _CE)
 _NEVER = 2**31 - 1  # the wall time of who does not say
 _HIGH = aliased(CeJob)
 Which = Callable[[Any], ColumnElement[bool]]  # a condition on (an alias of) the table of attempts
@@ -108,7 +115,7 @@ def waiting(
     else:
         parts = {row.placement_id: (row.n, row.mine) for row in session.execute(_parts(ce))}
         lines = [
-            _line(CeJob, place, share, *parts[place], now, spread, which)
+            _line(CeJob, place, share, *parts[place], now, now - spread, which)
             for place, share in _lines(session, ce)
             if share not in without and (only is None or share in only)
         ]
@@ -120,10 +127,21 @@ def waiting(
 
 def any_waits(session: Session, ce: str, now: datetime, spread: timedelta) -> bool:
     """Whether there is a job that may go to this CE now."""
-    lines, parts = _all_lines(session, ce).subquery("waits"), _parts(ce).subquery("parts")
-    line = _line(CeJob, lines.c.placement_id, lines.c.share, parts.c.n, parts.c.mine, now, spread, OPEN.passed)
+    connection, told = session.connection(), {"ce": ce, "now": now, "long_ago": now - spread}
+    if not (sqlite := connection.dialect.name == "sqlite"):
+        told["places"] = list(connection.scalars(_PLACES, {"ce": ce}))
+    return connection.execute(_any_waits(sqlite), told).first() is not None
+
+
+@cache
+def _any_waits(sqlite: bool) -> Select[Any]:
+    """Asked by each round: it is put together once."""
+    found = _one_by_one(_PLACES) if sqlite else _jumps(bindparam("places", type_=BigId, expanding=True))
+    lines = found.subquery("waits")
+    parts = _parts(_CE).subquery("parts")
+    line = _line(CeJob, lines.c.placement_id, lines.c.share, parts.c.n, parts.c.mine, _NOW, _LONG_AGO, OPEN.passed)
     question = select(literal(1)).select_from(lines.join(parts, lines.c.placement_id == parts.c.placement_id))
-    return session.execute(question.where(exists().where(line).correlate(lines, parts)).limit(1)).first() is not None
+    return question.where(exists().where(line).correlate(lines, parts)).limit(1)
 
 
 def _takes(left: Counter[str], share: str) -> bool:
@@ -137,7 +155,7 @@ def _waiting(row: Row[Any]) -> Waiting:
 
 
 def _line(
-    job: Any, place: Any, share: Any, n: Any, mine: Any, now: datetime, spread: timedelta, which: Which
+    job: Any, place: Any, share: Any, n: Any, mine: Any, now: Moment, long_ago: Moment, which: Which
 ) -> ColumnElement[bool]:
     """The jobs of a share that wait at a placement and may go now; of `n` candidates this CE's part is `mine`."""
     return and_(
@@ -148,7 +166,7 @@ def _line(
         job.request.is_(None),
         fences.vouched(job, now),
         fences.passed(job, now),
-        or_(job.id % n == mine, job.state_since <= now - spread),
+        or_(job.id % n == mine, job.state_since <= long_ago),
         which(job),
     )
 
@@ -164,7 +182,7 @@ def _heads(
 ) -> Select[tuple[int | None]]:
     """The id of the first job of each line: its highest priority, then the oldest that has it, as in `_first`."""
     lines, parts = _all_lines(session, ce).subquery("waits"), _parts(ce).subquery("parts")
-    line = (lines.c.placement_id, lines.c.share, parts.c.n, parts.c.mine, now, spread, which)
+    line = (lines.c.placement_id, lines.c.share, parts.c.n, parts.c.mine, now, now - spread, which)
     top = select(_HIGH.priority).where(_line(_HIGH, *line)).order_by(_HIGH.priority.desc()).limit(1)
     top_priority = top.correlate(lines, parts).scalar_subquery()
     first = select(CeJob.id).where(_line(CeJob, *line), CeJob.priority == top_priority).order_by(CeJob.id).limit(1)
@@ -174,7 +192,7 @@ def _heads(
     return found if only is None else found.where(lines.c.share.in_(only))
 
 
-def _parts(ce: str) -> Select[Any]:
+def _parts(ce: Any) -> Select[Any]:
     """How many candidates each of this CE's placements has, and the how manieth it is, from 0."""
     mine = select(PlacementCe.placement_id).where(PlacementCe.ce == ce)
     before = func.count(case((PlacementCe.ce < ce, 1))).label("mine")
@@ -222,9 +240,12 @@ def _all_lines(session: Session, ce: str) -> Select[Any]:
     mine = select(PlacementCe.placement_id).where(PlacementCe.ce == ce)
     if session.get_bind().dialect.name == "sqlite":
         return _one_by_one(mine)
-    # MariaDB jumps from group to group where these are a whole beginning of the index
+    return _jumps(list(session.scalars(mine)))
+
+
+def _jumps(places: Any) -> Select[Any]:
+    """MariaDB jumps from group to group where these are a whole beginning of the index."""
     columns = (CeJob.state, CeJob.placement_id, CeJob.share)
-    places = list(session.scalars(mine))
     return select(*columns).where(CeJob.state == _TOSUBMIT, CeJob.placement_id.in_(places)).group_by(*columns)
 
 

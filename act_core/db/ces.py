@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import String, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from act_core.words import kept
 CONFIG = "config"  # the origin of CEs that the configuration names
 HAND = "hand"  # of those that an operator took in; only the configuration, his too, takes them over
 _WELL: Mapping[str, Any] = {"failures": 0, "retry_at": None, "trouble": None, "own_trouble": False}
+_SEEN = select(Ce.failures, Ce.last_seen).where(Ce.name == bindparam("ce", type_=String()))  # asked after each round
 _SEEN_EVERY = timedelta(seconds=30)  # last_seen of a CE that answers well is written no more often
 
 
@@ -102,7 +103,7 @@ def all_ces(session: Session) -> list[Ce]:
 
 def went_well(session: Session, ce: str, now: datetime) -> None:
     """The CE answered: the breaker closes."""
-    row = session.execute(select(Ce.failures, Ce.last_seen).where(Ce.name == ce)).one_or_none()
+    row = session.connection().execute(_SEEN, {"ce": ce}).one_or_none()
     if row is None or (row.failures == 0 and row.last_seen and now - row.last_seen < _SEEN_EVERY):
         return
     session.execute(update(Ce).where(Ce.name == ce).values(**_WELL, last_seen=now))

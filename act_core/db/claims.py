@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import event, select, update
+from sqlalchemy import bindparam, event, select, update
 from sqlalchemy.orm import Session
 
 from act_core import meters
@@ -20,6 +20,16 @@ from act_core.words import clean, kept
 from act_core.work import RUN
 
 _LENGTHS = {"error": ERROR_LENGTH, "node": NODE_LENGTH, "native_state": 64, "batch_id": BATCH_ID_LENGTH}
+
+_ALIKE = frozenset({"state", "state_since", "news", "tries", "due_at", "modified"})  # mostly, in a batch
+_ROW: Any = CeJob.__table__
+_THESE = _ROW.c.id.in_(bindparam("ids", expanding=True))
+_LOCKED = (
+    select(*(_ROW.c[name] for name in ("id", "version", "request", "request_at", "released_at")))
+    .where(_THESE)
+    .with_for_update()
+)
+_HEARD = update(_ROW).where(_THESE).values(news=False)
 
 
 @dataclass(slots=True)
@@ -71,14 +81,8 @@ def _measure(session: Session, decisions: Mapping[Attempt, Decision], settled: S
 
 def _settle_chunk(session: Session, decisions: Mapping[Attempt, Decision], now: datetime, actor: str) -> Settled:
     ids = [attempt.id for attempt in decisions]
-    locked = {
-        row.id: row
-        for row in session.execute(
-            select(CeJob.id, CeJob.version, CeJob.request, CeJob.request_at, CeJob.released_at)
-            .where(CeJob.id.in_(ids))
-            .with_for_update()
-        )
-    }
+    session.flush()
+    locked = {row.id: row for row in session.connection().execute(_LOCKED, {"ids": ids})}
     settled = Settled()
     changes: dict[Attempt, dict[str, Any]] = {}
     for attempt, decision in decisions.items():
@@ -89,7 +93,7 @@ def _settle_chunk(session: Session, decisions: Mapping[Attempt, Decision], now: 
         settled.written.add(attempt.id)
         changes[attempt] = _changes(attempt, decision, row, now)
     settled.successors = _succeed(session, {a: decisions[a] for a in changes}, locked, changes, now)
-    update_rows(session, CeJob, {attempt.id: written for attempt, written in changes.items()})
+    update_rows(session, CeJob, {attempt.id: written for attempt, written in changes.items()}, alike=_ALIKE)
     _record(session, {attempt: decisions[attempt] for attempt in changes}, now, actor)
     return settled
 
@@ -224,8 +228,10 @@ def _succeed(
 
 def hear(session: Session, rows: Iterable[Attempt]) -> None:
     """Clear `news` of rows that have not moved since they were picked; the others have more to tell."""
+    session.flush()
+    connection = session.connection()
     for chunk in chunks(rows):
         picked = {attempt.id: attempt.version for attempt in chunk}
-        question = select(CeJob.id, CeJob.version).where(CeJob.id.in_(picked)).with_for_update()
-        heard = [row.id for row in session.execute(question) if row.version == picked[row.id]]
-        session.execute(update(CeJob).where(CeJob.id.in_(heard)).values(news=False))
+        found = connection.execute(_LOCKED, {"ids": list(picked)})
+        heard = [row.id for row in found if row.version == picked[row.id]]
+        connection.execute(_HEARD, {"ids": heard})

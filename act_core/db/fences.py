@@ -40,7 +40,7 @@ def fence_of(fence_s: int | None, remote_id: str | None, now: datetime) -> datet
     return now + timedelta(seconds=fence_s) if fence_s and remote_id else None
 
 
-def passed(job: Any, now: datetime) -> ColumnElement[bool]:
+def passed(job: Any, now: Moment) -> ColumnElement[bool]:
     """Whether a waiting attempt may be sent, as far as its fence goes. `job`: (an alias of) the table of attempts."""
     return or_(job.fenced_until.is_(None), job.fenced_until <= now)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Table, bindparam, column, insert, select, update, values
@@ -16,7 +17,20 @@ from sqlalchemy.orm import DeclarativeBase
 from act_core.db.servers import ROW
 
 _NAMED = re.compile(r"%\((\w+)\)s")
+_OURS = "act_"  # begins the names of what is bound
+_NONE: Mapping[str, Any] = {}
 Bind = Callable[[Any], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A place beside the rows for the value of a column in which they are all alike."""
+
+    name: str
+    bind: Bind
+
+    def of(self, values: Mapping[str, Any]) -> Any:
+        return values[self.name] if self.bind is None else self.bind(values[self.name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +40,7 @@ class Form:
     head: str
     row: str
     tail: str
-    before: tuple[Any, ...]  # what is bound before the rows, and after them
+    before: tuple[Any, ...]  # what is bound before the rows, and after them; or an `Alike`
     after: tuple[Any, ...]
     names: tuple[str, ...]  # the columns of a row
     binds: tuple[Bind, ...]  # how the value of each is bound
@@ -37,13 +51,27 @@ class Form:
         full = {**self.defaults, **values} if self.defaults else values
         return tuple([full[name] for name in self.names])
 
-    def send(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute it for these rows, each in the order of `names`."""
+    def send(self, connection: Connection, rows: Sequence[tuple[Any, ...]], alike: Mapping[str, Any] = _NONE) -> None:
+        """Execute it for these rows, each in the order of `names`; `alike`: what they share."""
         statement = f"{self.head}{', '.join([self.row] * len(rows))}{self.tail}"
-        bound = [
-            value if bind is None else bind(value) for row in rows for value, bind in zip(row, self.binds, strict=True)
-        ]
-        connection.exec_driver_sql(statement, (*self.before, *bound, *self.after))
+        columns = [_bound(bind, values) for bind, values in zip(self.binds, zip(*rows, strict=True), strict=True)]
+        bound = chain.from_iterable(zip(*columns, strict=True))
+        before, after = ([_filled(one, alike) for one in some] for some in (self.before, self.after))
+        connection.exec_driver_sql(statement, (*before, *bound, *after))
+
+
+def _filled(one: Any, alike: Mapping[str, Any]) -> Any:
+    return one.of(alike) if isinstance(one, Alike) else one
+
+
+def _bound(bind: Bind, values: Sequence[Any]) -> Sequence[Any]:
+    """Values of one column as they are sent; often they are all the same object, such as the time."""
+    if bind is None:
+        return values
+    first = values[0]
+    if all([value is first for value in values]):
+        return [bind(first)] * len(values)
+    return [bind(value) for value in values]
 
 
 def made_update_form(
@@ -52,13 +80,18 @@ def made_update_form(
     names: tuple[str, ...],
     versioned: bool,
     among: tuple[ColumnElement[bool], ...] = (),
+    alike: tuple[str, ...] = (),
 ) -> Form:
-    """UPDATE from a list of VALUES: the form that SQLite and MariaDB take alike. `names`: the key's first."""
+    """UPDATE from a list of VALUES: the form that SQLite and MariaDB take alike. `names`: the key's first.
+
+    `alike`: columns that get one value for all rows.
+    """
     table = cast(Table, model.__table__)
     columns: list[ColumnElement[Any]] = [column(name, table.c[name].type) for name in names]
     row = tuple(_place(table.c[name]) for name in names)
     source = select(values(*cast(Any, columns), name="v").data([row]).cte("v", nesting=True)).subquery("s")
     written: dict[str, Any] = {name: source.c[name] for name in names[1:]}
+    written |= {name: _place(table.c[name]) for name in alike}
     if versioned:
         written["version"] = table.c.version + 1
     same = table.c[names[0]] == source.c[names[0]]
@@ -84,7 +117,7 @@ def _defaults(table: Table, given: Collection[str]) -> Mapping[str, Any]:
 
 
 def _place(one: Any) -> Any:
-    return bindparam(f"act_{one.key}", type_=one.type)
+    return bindparam(f"{_OURS}{one.key}", type_=one.type)
 
 
 def _taken_apart(compiled: Any, dialect: Dialect, names: tuple[str, ...], defaults: Mapping[str, Any]) -> Form:
@@ -94,7 +127,7 @@ def _taken_apart(compiled: Any, dialect: Dialect, names: tuple[str, ...], defaul
         text = _NAMED.sub("%s", text)
     row = f"({', '.join(['?' if dialect.paramstyle == 'qmark' else '%s'] * len(names))})"
     head, found, tail = text.partition(row)
-    first, keys = order.index(f"act_{names[0]}"), [f"act_{name}" for name in names]
+    first, keys = order.index(f"{_OURS}{names[0]}"), [f"{_OURS}{name}" for name in names]
     last = first + len(keys)
     if not found or order[first:last] != keys:
         raise AssertionError(f"the rows have no place of their own in {text}")
@@ -104,9 +137,10 @@ def _taken_apart(compiled: Any, dialect: Dialect, names: tuple[str, ...], defaul
     def bind(name: str) -> Bind:
         return compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)  # type: ignore[no-any-return]
 
-    def rest(some: Sequence[str]) -> tuple[Any, ...]:
-        found = ((bind(name), compiled.params[name]) for name in some)
-        return tuple(value if how is None else how(value) for how, value in found)
+    def rest(name: str) -> Any:
+        place = Alike(name.removeprefix(_OURS), bind(name))
+        return place if name.startswith(_OURS) else place.of(compiled.params)
 
     binds = tuple(bind(key) for key in keys)
-    return Form(head, row, tail, rest(order[:first]), rest(order[last:]), names, binds, defaults)
+    before, after = tuple(map(rest, order[:first])), tuple(map(rest, order[last:]))
+    return Form(head, row, tail, before, after, names, binds, defaults)

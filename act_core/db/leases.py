@@ -4,8 +4,9 @@ import os
 import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,14 @@ from act_core.db.models import Lease
 from act_core.processes import process_start
 
 LIFETIME = timedelta(seconds=45)
+
+
+_TABLE: Any = Lease.__table__
+_OF = _TABLE.c.stage == bindparam("of_stage"), _TABLE.c.ce == bindparam("of_ce")
+# Each round takes a lease and gives it back: put together once.
+_STANDS = select(_TABLE.c.token, _TABLE.c.until).where(*_OF).with_for_update()
+_TAKE = update(_TABLE).where(*_OF).values({name: bindparam(name) for name in ("token", "holder", "until")})
+_LAST = update(_TABLE).where(*_OF, _TABLE.c.token == bindparam("of_token")).values(until=bindparam("until"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +41,9 @@ def holder() -> str:
 
 def take(session: Session, stage: str, ce: str, who: str, now: datetime) -> Held | None:
     """The lease, or None while somebody else holds it."""
-    row = session.execute(
-        select(Lease.token, Lease.holder, Lease.until).where(Lease.stage == stage, Lease.ce == ce).with_for_update()
-    ).one_or_none()
+    told = {"of_stage": stage, "of_ce": ce}
+    connection = session.connection()
+    row = connection.execute(_STANDS, told).one_or_none()
     if row is None:
         try:
             with session.begin_nested():
@@ -45,9 +54,7 @@ def take(session: Session, stage: str, ce: str, who: str, now: datetime) -> Held
     if row.until > now:
         return None
     token = row.token + 1
-    session.execute(
-        update(Lease).where(Lease.stage == stage, Lease.ce == ce).values(token=token, holder=who, until=now + LIFETIME)
-    )
+    connection.execute(_TAKE, {**told, "token": token, "holder": who, "until": now + LIFETIME})
     return Held(stage, ce, token)
 
 
@@ -62,11 +69,8 @@ def release(session: Session, held: Held, now: datetime) -> bool:
 
 
 def _until(session: Session, held: Held, until: datetime) -> bool:
-    mine = (Lease.stage == held.stage, Lease.ce == held.ce, Lease.token == held.token)
-    if session.execute(select(Lease.token).where(*mine).with_for_update()).one_or_none() is None:
-        return False
-    session.execute(update(Lease).where(*mine).values(until=until))
-    return True
+    told = {"of_stage": held.stage, "of_ce": held.ce, "of_token": held.token, "until": until}
+    return session.connection().execute(_LAST, told).rowcount > 0
 
 
 def end_dead(session: Session, now: datetime) -> int:

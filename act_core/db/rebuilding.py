@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 from act_core.db import claims
 from act_core.db.arrivals import placement
 from act_core.db.attempts import Attempt, as_attempt, attempts, made_at
-from act_core.db.bulk import chunks, insert_rows, update_rows
+from act_core.db.bulk import chunks, insert_rows, inserted_ids, update_rows
 from act_core.db.models import CeJob, CeJobArchive, CeJobEvent, Description
-from act_core.db.servers import inserted_ids
 from act_core.decisions import Decision, Move
 from act_core.ids import RemoteId, SubmissionKey
 from act_core.jobspec import JobSpec

@@ -4,12 +4,11 @@ One form of each statement is written for all databases (docs/backup.md lists wh
 what SQLAlchemy does not do by itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, insert
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.expression import Values
 
 from act_core.errors import ConfigError
@@ -57,12 +56,3 @@ def _with_row(text: str) -> Iterator[str]:
             yield ROW
         depth += {"(": 1, ")": -1}.get(char, 0)
         yield char
-
-
-def inserted_ids(session: Session, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Insert rows of a table with an `id`; their ids, in the rows' order. One statement, but for MySQL: one a row."""
-    table: Any = model
-    if session.get_bind().dialect.insert_returning:
-        made = insert(model).returning(table.id, sort_by_parameter_order=True)
-        return list(session.scalars(made, list(rows)))
-    return [int(session.execute(insert(model).values(**row)).inserted_primary_key[0]) for row in rows]  # type: ignore[attr-defined]

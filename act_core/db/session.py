@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
+from act_core.db.answers import driver
 from act_core.db.clock import Clock
 from act_core.db.servers import SQL_MODE
 from act_core.db.verdicts import FOREIGN, again, translated
@@ -63,6 +64,7 @@ def open_engine(settings: Settings) -> Engine:
         arguments["ssl"] = _tls(settings, db.tls_ca)
     engine = create_engine(
         url,
+        module=driver(),
         isolation_level="READ COMMITTED",
         connect_args=arguments,
         pool_size=db.pool,

@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from act_core.db import arrivals
-from act_core.db.bulk import LARGEST, STATEMENT, insert_rows, portions, update_rows, weight
+from act_core.db.bulk import LARGEST, STATEMENT, insert_rows, inserted_ids, portions, update_rows, weight
 from act_core.db.models import CeJob, CeJobEvent, Description
 from act_core.db.panda_models import PandaRow
 from act_core.db.session import Database
@@ -152,3 +152,39 @@ def test_a_time_without_a_zone_is_refused(db: Database) -> None:
     (one,) = _panda_rows(db, 1)
     with pytest.raises(ValueError, match="has no time zone"):
         db.write(update_rows, PandaRow, {one: {"told_at": NOW.replace(tzinfo=None)}})
+
+
+def test_ids_come_back_in_the_order_of_the_rows(db: Database) -> None:
+    def insert_some(session: Session, words: list[str]) -> list[int]:
+        return inserted_ids(session, Description, [{"spec": word, "sealed": None, "created": NOW} for word in words])
+
+    first = db.write(insert_some, ["b", "a"])
+    words = [f"w{n * 7919 % 1201}" for n in range(1201)]
+    ids = first + db.write(insert_some, words)
+    assert len(set(ids)) == 1203
+    told = dict(db.read(lambda s: s.execute(select(Description.id, Description.spec)).tuples().all()))
+    assert [told[one] for one in ids] == ["b", "a", *words]
+
+
+def test_a_value_that_all_rows_share_is_sent_once(
+    db: Database, statements: Callable[[], list[tuple[str, Any]]]
+) -> None:
+    ids = _panda_rows(db, 4)
+    alike = {"label", "state", "modified"}
+    changes = {
+        one: {"label": "même", "state": f"s{n // 3}", "report": f"r{n}", "modified": NOW} for n, one in enumerate(ids)
+    }
+    statements()
+    db.write(update_rows, PandaRow, changes, alike=alike)
+    ((_, parameters),) = [one for one in statements() if one[0].startswith("UPDATE")]
+    assert parameters.count("même") == 1
+    columns = (PandaRow.label, PandaRow.state, PandaRow.report, PandaRow.modified, PandaRow.version, PandaRow.queue)
+    found = db.read(lambda s: s.execute(select(*columns).order_by(PandaRow.id)).tuples().all())
+    assert found == [("même", f"s{n // 3}", f"r{n}", NOW, 1, "Q") for n in range(4)]
+
+
+def test_where_all_is_alike_a_row_is_its_key(db: Database) -> None:
+    ids = _panda_rows(db, 3)
+    db.write(update_rows, PandaRow, {one: {"report": None, "queue": "R"} for one in ids[:2]}, alike={"report", "queue"})
+    found = db.read(lambda s: s.execute(select(PandaRow.report, PandaRow.queue).order_by(PandaRow.id)).tuples().all())
+    assert found == [(None, "R"), (None, "R"), (None, "Q")]

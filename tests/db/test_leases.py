@@ -47,6 +47,13 @@ def test_released_and_passed_on_with_a_new_token(db: Database, now: datetime) ->
     assert second.token == first.token + 1
 
 
+def test_what_is_said_again_is_believed_again(db: Database, now: datetime) -> None:
+    first = _take(db, "a", now)
+    assert first is not None
+    assert [db.write(leases.renew, first, now + SECOND) for _ in range(2)] == [True, True]
+    assert [db.write(leases.release, first, now + SECOND) for _ in range(2)] == [True, True]
+
+
 def test_a_release_in_the_wrong_hands_changes_nothing(db: Database, now: datetime) -> None:
     first = _take(db, "a", now)
     assert first is not None

@@ -130,6 +130,7 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "living_among": lambda s: queries.living_among(s, "ce1", IDS),
     "to_fetch": lambda s: queries.to_fetch(s, "ce1", NOW, 100),
     "wished": lambda s: queries.wished(s, "ce1", [Request.CANCEL], NOW, 100),
+    "tasks": lambda s: queries.tasks(s, "ce1", NOW),
     "uncared": queries.uncared,
     "wished_over": lambda s: queries.wished_over(s, ["ce1", "ce2"], [Request.CANCEL, Request.RESUBMIT], 100),
     "requests": lambda s: queries.requests(s, [1, 2]),

@@ -1,6 +1,6 @@
 """The named questions: who is next, and which CE has work."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +8,14 @@ from sqlalchemy import update
 
 from act_core.db import backlog, ces, filling, queries
 from act_core.db.models import Ce
+from act_core.db.queries import Task
 from act_core.db.session import Database
 from act_core.settings.model import Site
 from act_core.states import ENDED, FINAL, ON_CE, CeState
 
 HOUR = timedelta(hours=1)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + HOUR
 
 
 def _waiting(rows: Any, ce: str = "ce1", limit: int = 100, spread: timedelta = timedelta(0)) -> list[str]:
@@ -168,3 +171,26 @@ def test_living_jobs_of_one_ce(rows: Any) -> None:
     assert [attempt.app_job_id for attempt in rows.db.read(queries.living, "ce1")] == ["a"]
     among = rows.db.read(queries.living_among, "ce1", ["r1", "r2", "r3", "r4"])
     assert [attempt.app_job_id for attempt in among] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "tasks"),
+    [
+        pytest.param({"state": "running"}, set(), id="a job that runs"),
+        pytest.param({"state": "running", "request": "cancel"}, {Task.CANCEL}, id="a cancel"),
+        pytest.param({"state": "done", "request": "cancel"}, {Task.CANCEL}, id="a cancel of what is over"),
+        pytest.param({"state": "running", "request": "cancel", "due_at": LATER}, set(), id="a cancel that waits"),
+        pytest.param({"state": "running", "request": "clean"}, {Task.KILL_AND_CLEAN}, id="a clean of what lives"),
+        pytest.param({"state": "done", "request": "clean"}, set(), id="a clean of what is over is another stage's"),
+        pytest.param({"state": "failed", "request": "rerun"}, {Task.RERUN}, id="a rerun"),
+        pytest.param({"state": "failed", "request": "resubmit"}, {Task.RESUBMIT}, id="a resubmission"),
+        pytest.param({"state": "submitting", "due_at": NOW}, {Task.DOUBT}, id="a submission in doubt"),
+        pytest.param({"state": "submitting", "due_at": LATER}, set(), id="a submission in the air"),
+        pytest.param({"ce": None, "request": "cancel"}, {Task.UNPLACED}, id="a cancel of what is nowhere"),
+        pytest.param({"ce": "ce2", "state": "failed", "request": "rerun"}, set(), id="another CE's"),
+    ],
+)
+def test_what_there_is_to_do_at_a_ce(rows: Any, columns: dict[str, Any], tasks: set[Task]) -> None:
+    rows.add("a")
+    rows.put("a", **{"ce": "ce1", "remote_id": "r", **columns})
+    assert rows.db.read(queries.tasks, "ce1", NOW) == tasks
