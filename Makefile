@@ -9,6 +9,7 @@ JOBS ?= 200
 BENCH ?= bench.json
 SOAK ?= soak.json
 PYTEST := $(BIN)/python -m pytest
+unexport PYTHONDONTWRITEBYTECODE # images of containers set it: each process would compile everything anew
 
 .PHONY: help setup run demo check test test-real test-faults guards faults-page real-servers constraints audit docs screenshots bench bench-day soak clean
 
