@@ -9,6 +9,7 @@ JOBS ?= 200
 BENCH ?= bench.json
 SOAK ?= soak.json
 PYTEST := $(BIN)/python -m pytest
+unexport PYTHONDONTWRITEBYTECODE # images of containers set it: each process would compile everything anew
 
 .PHONY: help setup run demo check test test-real test-faults guards faults-page real-servers constraints audit docs screenshots bench bench-day soak clean
 
@@ -43,7 +44,7 @@ test: $(READY) ## all tests that need no root and no foreign server
 	$(PYTEST) -n 3 --dist loadgroup -m "not real and not faults"
 
 test-faults: $(READY) ## the fault matrix; real kills, real recoveries, great numbers
-	$(PYTEST) -n 3 --dist loadgroup -m faults
+	$(PYTEST) -n 4 --dist loadgroup -m faults
 
 guards: $(READY) ## which cells of the fault matrix fail without each of its five guards
 	$(BIN)/python -m tests.faults.matrix.guards

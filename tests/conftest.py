@@ -6,6 +6,7 @@ from hypothesis import settings as hypothesis_settings
 
 pytest_plugins = [
     "tests.fixtures.signals",
+    "tests.fixtures.garbage",
     "tests.fixtures.workers",
     "tests.fixtures.sockets",
     "tests.fixtures.skipped",
