@@ -8,6 +8,7 @@ above the wanted one is told, and no failure.
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.figures import Case, Figure, document, show
 from benchmarks.machine import described, described_server
 from benchmarks.mariadb import NotThere, own_server
+from benchmarks.places import KEEP
 from benchmarks.plan import ALONE, LINES, PARTS, SERVER, Line
 from benchmarks.tables import server_of
 
@@ -44,8 +46,8 @@ def server(given: str | None, directory: Path) -> Iterator[str | None]:
         yield url
 
 
-def measured(line: Line, quick: bool, url: str | None) -> Case:
-    """One line of the plan, in a process of its own."""
+def measured(line: Line, quick: bool, url: str | None, kept: Path) -> Case:
+    """One line of the plan, in a process of its own. `kept`: what it leaves is removed after the last one."""
     began = time.monotonic()
     try:
         words = line.words(quick, url)
@@ -53,7 +55,11 @@ def measured(line: Line, quick: bool, url: str | None) -> Case:
         return Case(line.part, line.name, 0.0, (), ("left out: no MariaDB",))
     given = tuple(without(words[2:], url))
     with subprocess.Popen(  # noqa: S603 - our own words
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {KEEP: str(kept)},
     ) as child:
         try:
             out, trouble = child.communicate(timeout=line.most_s)
@@ -84,14 +90,14 @@ def without(words: Sequence[str], url: str | None) -> list[str]:
     return [SERVER if word == url else word for word in words]
 
 
-def run(lines: Sequence[Line], quick: bool, url: str | None) -> list[Case]:
+def run(lines: Sequence[Line], quick: bool, url: str | None, kept: Path) -> list[Case]:
     columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     cases: list[Case] = []
     with Progress(*columns, console=err) as progress:
         bar = progress.add_task("", total=len(lines))
         for line in lines:
             progress.update(bar, description=f"{line.part}: {line.name}")
-            cases.append(measured(line, quick, url))
+            cases.append(measured(line, quick, url, kept))
             progress.console.print(f"{line.part}: {line.name} took {cases[-1].took_s:.0f} s", markup=False)
             progress.advance(bar)
     return cases
@@ -120,11 +126,12 @@ def main() -> int:
     lines = [line for part in asked.only for line in LINES if line.part == part]
     about: dict[str, Any] = described() | {"quick": asked.quick}
     with (
+        tempfile.TemporaryDirectory(prefix="act-bench-") as kept,
         tempfile.TemporaryDirectory(prefix="act-mariadb-") as directory,
         server(asked.database, Path(directory)) as url,
     ):
         about["mariadb"] = described_server(server_of(url)) if url else None
-        cases = run(lines, asked.quick, url)
+        cases = run(lines, asked.quick, url, Path(kept))
     about["seconds"] = round(time.monotonic() - began)
     if asked.json:
         asked.json.write_text(json.dumps(document(about, cases), indent=1) + "\n", encoding="utf-8")

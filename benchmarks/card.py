@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.figures import Case, Figure, Unreadable, read
 
-PARTS_OF_CPU = "CPU of ours per job: "
+PARTS_OF_CPU, WHO = "CPU of ours per job: ", "CPU of ours per job, by "
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def _line(words: str) -> str:
 def _machine(about: dict[str, Any]) -> Iterator[str]:
     words = [
         f"{about['cpu']}, {about['cores']} cores, {about['memory'] / 1e9:.0f} GB",
-        f"Linux {about['kernel']}, Python {about['python']}",
-        f"{about['file_system']} with an fsync of {about['fsync_ms']:g} ms",
+        f"Linux {about['kernel']}, Python {about['python']} ({about['step_ns']:g} ns for a turn of a loop that adds)",
+        f"{about['file_system']} with {about['fsync_ms']:g} ms for an fsync, {about['file_us']:g} µs of CPU for a file",
     ]
     if held := about.get("mariadb"):
         durable = "durable commits" if held["innodb_flush_log_at_trx_commit"] == "1" else "commits that are NOT durable"
@@ -136,20 +136,20 @@ def _by_how_much(one: Figure) -> str:
 
 
 def _shares(cases: Sequence[Case]) -> Iterator[str]:
+    """Once by what was done, once by who did it."""
     case = _largest(cases, "engine")
     if case is None:
         return
-    spent = {
-        one.what.removeprefix(PARTS_OF_CPU): one.value for one in case.figures if one.what.startswith(PARTS_OF_CPU)
-    }
-    if database := _value(case, "CPU of the database per job"):
-        spent["the database server, for all of it"] = database
-    total = sum(spent.values()) or 1.0
     yield "## Where it goes"
-    yield f"CPU time of one job ({case.name}), by what it was spent for:"
-    yield ""
-    ordered = sorted(spent.items(), key=lambda item: -item[1])
-    yield from _table(("for", "ms a job", "part"), ((name, f"{ms:g}", f"{ms / total:.0%}") for name, ms in ordered))
+    for title, prefix in (("for", PARTS_OF_CPU), ("by", WHO)):
+        spent = {one.what.removeprefix(prefix): one.value for one in case.figures if one.what.startswith(prefix)}
+        if database := _value(case, "CPU of the database per job"):
+            spent["the database server, for all of it"] = database
+        total = sum(spent.values()) or 1.0
+        yield f"CPU time of one job ({case.name}), by {'what it was spent for' if title == 'for' else 'who spent it'}:"
+        yield ""
+        ordered = sorted(spent.items(), key=lambda item: -item[1])
+        yield from _table((title, "ms a job", "part"), ((name, f"{ms:g}", f"{ms / total:.0%}") for name, ms in ordered))
 
 
 def _everything(cases: Sequence[Case]) -> Iterator[str]:

@@ -8,7 +8,6 @@ is used is the clock's and the looking's. What a few minutes took is multiplied;
 import asyncio
 import sqlite3
 import sys
-import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
@@ -26,6 +25,7 @@ from act_core.simulators.serve import Running, run_forever
 from benchmarks.atlas_rates import serve as serve_panda
 from benchmarks.figures import Figure, figures_of
 from benchmarks.one_case import Parser, finish
+from benchmarks.places import place
 from benchmarks.servers import CePlan, Grid, grid, in_a_process
 from benchmarks.standing import PREFECT, Standing, tables_environment, tower, write_configuration
 from benchmarks.sweep import RUNNING, enter
@@ -122,8 +122,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=parser.number, default=3, metavar="N", help="after the first one")
     asked = parser.parse_args()
     names = tuple(f"ce{n:03}" for n in range(asked.ces))
-    with tempfile.TemporaryDirectory(prefix="act-clock-") as directory, state_tables(asked.database) as db:
-        found = measured(Path(directory), db, names, asked.queues, asked.jobs, 60.0 * asked.minutes)
+    with place("act-clock-") as root, state_tables(asked.database) as db:
+        found = measured(root, db, names, asked.queues, asked.jobs, 60.0 * asked.minutes)
     return finish(found, (), asked.json)
 
 

@@ -8,7 +8,6 @@ a CE is through with a job to the event in our tables, and to the final report i
 
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from act_core.simulators.scene_plan import ArcCe, Plan, QueuePlan
 from act_core.states import CeState
 from benchmarks.figures import Figure, figures_of
 from benchmarks.one_case import Parser, finish
+from benchmarks.places import place
 from benchmarks.standing import DATABASE, PREFECT, Standing, tables_environment, tower
 from benchmarks.tables import state_tables
 
@@ -188,8 +188,8 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.rate <= 0 or asked.seconds <= 0 or asked.run < 0:
         parser.error("--rate and --seconds are above 0, --run is not below it")
-    with tempfile.TemporaryDirectory(prefix="act-day-") as directory, state_tables(asked.database) as db:
-        found, said = measured(Path(directory), db, asked.rate, asked.seconds, asked.run, asked.part)
+    with place("act-day-") as root, state_tables(asked.database) as db:
+        found, said = measured(root, db, asked.rate, asked.seconds, asked.run, asked.part)
     return finish(found, said, asked.json)
 
 

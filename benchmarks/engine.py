@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -40,11 +39,13 @@ from act_core.stages import Tower, sweep
 from act_core.states import CeState
 from benchmarks.figures import Figure, figures_of
 from benchmarks.one_case import Parser, finish
+from benchmarks.places import place
 from benchmarks.processes import cpu_s, peak_memory
 from benchmarks.servers import KB, CePlan, Grid, grid
 from benchmarks.tables import rows_read, server_process, state_tables
 from benchmarks.tally import Tally
 from benchmarks.wire import Wire, counted
+from benchmarks.workers import LOOP, Spent, Watched, watching
 
 CE, FILES = "ce", 3
 PATIENCE_S, PATIENCE_A_JOB_S = 60.0, 0.2  # of one stage; what is not over by then never will be
@@ -96,6 +97,7 @@ class Life:
     ce: Grid
     jobs: list[NewJob]
     spent: dict[str, tuple[float, float]] = field(default_factory=dict)  # part → CPU and wall seconds
+    by: Spent = field(default_factory=Spent)
     said: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -126,7 +128,8 @@ class Life:
     @contextlib.contextmanager
     def _spends(self, part: str) -> Iterator[None]:
         cpu, began = time.process_time(), time.monotonic()
-        yield
+        with self.by.by(LOOP):
+            yield
         before = self.spent.get(part, (0.0, 0.0))
         self.spent[part] = (before[0] + time.process_time() - cpu, before[1] + time.monotonic() - began)
 
@@ -155,13 +158,15 @@ def measured(settings: Settings, ce: Grid, number: int) -> tuple[Life, dict[str,
     """The life as it went, and what it cost a job."""
     served = settings.arc.db.type == "mysql"
     server = server_process(settings.arc.db) if served else None
-    with closing(Database(settings)) as db, closing(Database(settings)) as watch:
+    spent = Spent()
+    with watching(spent), closing(Watched(settings)) as db, closing(Database(settings)) as watch:
+        db.spent = spent
         bootstrap(db, datetime.now(UTC))
 
         async def play() -> tuple[Life, Tally]:
             async with Runtime.open(settings, db) as rt:
                 life, tally = (
-                    Life(Tower(rt, apps=(manual.APP,)), watch, ce, new_jobs(number, frozenset({CE}))),
+                    Life(Tower(rt, apps=(manual.APP,)), watch, ce, new_jobs(number, frozenset({CE})), by=spent),
                     Tally(db),
                 )
                 await life.run()
@@ -190,6 +195,7 @@ def figures(case: str, life: Life, found: dict[str, float], wire: Wire | None) -
     if database is not None:
         rows.append(("CPU of the database per job", database, "ms"))
     rows += [(f"CPU of ours per job: {part}", 1000 * cpu / n, "ms") for part, (cpu, _) in life.spent.items()]
+    rows += [(f"CPU of ours per job, by {who}", 1000 * cpu / n, "ms") for who, cpu in life.by.told().items()]
     rows += [("jobs per second", n / seconds, "1/s"), ("seconds", seconds, "s")]
     rows += [(what, found[what], "") for what in ("statements per job", "commits per job")]
     if "rows read per job" in found:
@@ -240,8 +246,7 @@ def main() -> int:
     asked = parser.parse_args()
     phases = "two phases" if asked.two_phase == "on" else "one phase"
     case = f"{'SQLite' if asked.database == 'sqlite' else 'MariaDB'}, {phases}, {asked.jobs} jobs"
-    with tempfile.TemporaryDirectory(prefix="act-bench-") as directory:
-        root = Path(directory)
+    with place("act-bench-") as root:
         pki = TestPki(root / "pki")
         plan = CePlan(pki.root, (CE,), WAITING, root / "witness", held=True)
         with (

@@ -13,7 +13,7 @@ from typing import Any
 from act_core.settings.model import Db
 from benchmarks.tables import asked
 
-FSYNCS = 50
+FSYNCS, FILES, STEPS = 50, 200, 2_000_000
 HERE = Path(__file__).parents[1]
 DURABLE = ("version", "innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "innodb_buffer_pool_size",
            "innodb_flush_method")  # fmt: skip
@@ -56,12 +56,34 @@ def _fsync_ms(directory: Path) -> float:
     return round(statistics.median(took), 3)
 
 
+def _step_ns() -> float:
+    """One turn of a loop that adds: by this, figures of two machines can be compared."""
+    found = []
+    for _ in range(5):
+        began, total = time.thread_time(), 0
+        for n in range(STEPS):
+            total += n
+        found.append(time.thread_time() - began)
+    return round(1e9 * min(found) / STEPS, 1)
+
+
+def _file_us(directory: Path) -> float:
+    """CPU time of a new file of 1 kB, which some file systems take a hundred times as long for as others."""
+    with tempfile.TemporaryDirectory(dir=directory) as made:
+        began = time.thread_time()
+        for n in range(FILES):
+            Path(made, str(n)).write_bytes(b"x" * 1000)
+        return round(1e6 * (time.thread_time() - began) / FILES, 1)
+
+
 def described() -> dict[str, Any]:
     """Processor, memory (bytes), kernel, Python, the disk, commit, moment, and how busy it was (load of a minute)."""
     here = Path(tempfile.gettempdir()).resolve()
     return {
         "file_system": _file_system(here),
         "fsync_ms": _fsync_ms(here),
+        "file_us": _file_us(here),
+        "step_ns": _step_ns(),
         "cpu": _line("/proc/cpuinfo", "model name") or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory": 1024 * int(_line("/proc/meminfo", "MemTotal").split()[0] or 0),

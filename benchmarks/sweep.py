@@ -8,7 +8,6 @@ few do not answer; then passes of each stage that find nothing due.
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from act_core.stages import Tower, sweep
 from act_core.states import CeState
 from benchmarks.figures import Figure, figures_of
 from benchmarks.one_case import Parser, finish
+from benchmarks.places import place
 from benchmarks.processes import cpu_s, peak_memory
 from benchmarks.servers import CePlan, Grid, grid
 from benchmarks.tables import server_process, state_tables
@@ -102,9 +102,9 @@ def enter(db: Database, ces: Grid, owner: str, live: int) -> None:
     """The same jobs on the CEs and in the tables."""
     now, numbers = db.clock(), count(1)
     each = live // len(ces.ces)
-    for place, name in enumerate(ces.ces, 1):
+    for number, name in enumerate(ces.ces, 1):
         ids = ces.call(name, "/submit", {"owner": owner, "count": each})["ids"]
-        db.write(_enter, name, place, [row(next(numbers), name, place, remote, now) for remote in ids])
+        db.write(_enter, name, number, [row(next(numbers), name, number, remote, now) for remote in ids])
     for name in ces.ces:
         ces.await_jobs(name, each, "RUNNING")
 
@@ -247,8 +247,7 @@ def main() -> int:
     asked = parser.parse_args()
     names = tuple(f"ce{n:03}" for n in range(asked.ces))
     where = "SQLite" if asked.database == "sqlite" else "MariaDB"
-    with tempfile.TemporaryDirectory(prefix="act-sweep-") as directory:
-        root = Path(directory)
+    with place("act-sweep-") as root:
         pki = TestPki(root / "pki")
         with (
             state_tables(asked.database) as db,

@@ -7,7 +7,6 @@ polled about twice while it lives. The insertions are spread over the minute, si
 
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +27,7 @@ from act_core.states import CeState
 from benchmarks.engine import new_jobs
 from benchmarks.figures import Figure, figures_of
 from benchmarks.one_case import Parser, finish
+from benchmarks.places import place
 from benchmarks.servers import CePlan, Grid, grid
 from benchmarks.standing import DATABASE, PREFECT, Standing, tables_environment, tower, write_configuration
 from benchmarks.tables import state_tables
@@ -145,9 +145,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=parser.number, default=200, metavar="N", help="of each CE")
     parser.add_argument("--insertions", type=parser.number, default=5, metavar="N")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="act-tower-") as directory, state_tables(asked.database) as db:
+    with place("act-tower-") as root, state_tables(asked.database) as db:
         names = [f"ce{n:02}" for n in range(asked.ces)]
-        found, said = measured(Path(directory), db, names, asked.jobs, asked.insertions)
+        found, said = measured(root, db, names, asked.jobs, asked.insertions)
     return finish(found, said, asked.json)
 
 
