@@ -16,7 +16,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from act_core.db.answers import driver
 from act_core.db.clock import Clock
 from act_core.db.servers import SQL_MODE
 from act_core.db.verdicts import FOREIGN, again, translated
@@ -59,6 +58,8 @@ def open_engine(settings: Settings) -> Engine:
         event.listen(engine, "connect", partial(_sqlite_connect, settings.sqlite_file))
         event.listen(engine, "begin", _sqlite_begin)
         return engine
+    from act_core.db.answers import driver  # whose tables are in SQLite does not wait for it
+
     arguments: dict[str, Any] = {"connect_timeout": 10, "read_timeout": 30, "write_timeout": 30}
     if db.tls_ca:
         arguments["ssl"] = _tls(settings, db.tls_ca)
