@@ -1,6 +1,7 @@
 """Requests for files of an A-REX, in threads: over the TLS of an event loop each costs several times the CPU."""
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -139,6 +140,9 @@ class Lane:
 
     def _asked(self, method: str, path: str, headers: Headers, body: BinaryIO | None, size: int) -> HTTPResponse:
         """The head of the answer; over a new connection, where the CE has closed the one that was kept."""
+        if self._connection.sock is not None and _says_more(self._connection.sock):
+            self._connection.close()
+            self._used = False
         try:
             return self._once(method, path, headers, body, size)
         except _HUNG_UP:
@@ -166,6 +170,15 @@ class Lane:
         hurry(self._connection.sock)
         self._used = True
         return answer
+
+
+def _says_more(found: socket.socket) -> bool:
+    """Whether a CE that was asked nothing has hung up, or answers twice: what follows would be of another request."""
+    if isinstance(found, ssl.SSLSocket) and found.pending():
+        return True
+    asked = select.poll()
+    asked.register(found, select.POLLIN)
+    return bool(asked.poll(0))
 
 
 class Reply:

@@ -1,6 +1,7 @@
 """Connections of threads: kept, replaced when the CE has closed them, broken off by who no longer wants them."""
 
 import asyncio
+import socket
 import threading
 from http.client import HTTPResponse
 from io import BytesIO
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from act_core.ce.arc_lanes import Reply
+from act_core.ce.arc_lanes import Reply, _says_more
 from act_core.ce.arc_rest import ArcCe
 from act_core.ce.base import Fetched
 from act_core.errors import ProtocolError, Transient
@@ -134,6 +135,19 @@ async def test_an_upload_has_no_more_time_than_a_call(build: Builder) -> None:
     await house.fault("hang", method="PUT")
     with pytest.raises(Transient, match="no answer in time"):
         await ce.put_inputs({job: [COMMIT]})
+
+
+def test_a_connection_on_which_more_is_said_than_was_asked_serves_no_other_request() -> None:
+    """The answer that comes twice would be taken for that of the next request."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert not _says_more(ours)
+        theirs.send(b"HTTP/1.1 200 OK")
+        assert _says_more(ours)
+        ours.recv(100)
+        assert not _says_more(ours)
+        theirs.close()
+        assert _says_more(ours)
 
 
 class _Socket:
