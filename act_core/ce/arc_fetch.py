@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from act_core.ce import arc_dialect
 from act_core.ce.arc_http import LARGEST_ANSWER
-from act_core.ce.arc_lanes import PIECE, Lane, Lanes, Reply
+from act_core.ce.arc_lanes import Lane, Lanes, Reply
 from act_core.ce.arc_transfer import (
     NO_FILE,
     OCTETS,
@@ -181,7 +181,7 @@ class _Fetch:
         return True
 
     def _pieces(self, got: Reply) -> Iterator[bytes]:
-        while piece := got.read(PIECE):
+        while piece := got.read():
             with self.lock:
                 self.size += len(piece)
                 if self.size > self.limit:

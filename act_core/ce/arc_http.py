@@ -1,26 +1,24 @@
 """The connection to an A-REX: verified TLS, deadlines on everything, errors as verdicts."""
 
 import asyncio
-import contextlib
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.client import HTTPException
 from pathlib import Path
 
 import aiohttp
+from httptools import HttpParserError
 from yarl import URL
 
 from act_core import meters
+from act_core.ce.arc_line import CONNECT_S, hurry
 from act_core.ce.arc_session import NO_REVOCATIONS, Sessions
 from act_core.credentials.values import Bearer, Credential
 from act_core.errors import ActError, CredentialError, OutcomeUnknown, ProtocolError, Transient
 from act_core.words import clean
 
-CONNECT_S = 15.0
 LARGEST_ANSWER = 128 * 1024 * 1024  # bytes, of a document
 JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 XML = {"Accept": "application/json", "Content-Type": "application/xml"}
@@ -29,7 +27,7 @@ _ACTION = re.compile(r"action=[a-z]+")
 _BUSY = {429, 502, 503, 504}
 _OUTDATED = 12  # X509_V_ERR_CRL_HAS_EXPIRED
 _ERRORS = (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError)
-_NOT_HTTP = (aiohttp.ClientResponseError, HTTPException)
+_NOT_HTTP = (aiohttp.ClientResponseError, HttpParserError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class ArcConnection:
             return self._not_believed(err)
         if _certificate_refused(err):
             return CredentialError(f"{self.endpoint} does not accept the certificates of {self.proxy}: {words(err)}")
-        if isinstance(err, _NOT_HTTP) and not isinstance(err, OSError):
+        if isinstance(err, _NOT_HTTP):
             return ProtocolError(f"{self.endpoint} does not speak HTTP: {words(err)}")
         return Transient(f"{self.endpoint}: {words(err)}")
 
@@ -201,16 +199,6 @@ async def _answer(answer: aiohttp.ClientResponse, reason: str) -> Answer:
         if len(body) > LARGEST_ANSWER:
             raise ProtocolError(f"{answer.url.host} sends more than {LARGEST_ANSWER} bytes")
     return Answer(answer.status, reason, bytes(body), answer.headers)
-
-
-def hurry(found: socket.socket | None) -> None:
-    """A-REX writes header and body apart, and the body waits for our ACK of the header: it goes out at once.
-
-    Without this an answer takes 40 ms (Nagle there, delayed ACK here). The option holds for one moment only.
-    """
-    if found is not None and hasattr(socket, "TCP_QUICKACK"):
-        with contextlib.suppress(OSError):
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _certificate_refused(err: BaseException) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.client import HTTPSConnection
 from pathlib import Path
 from time import monotonic
 
 import aiohttp
 from yarl import URL
 
+from act_core.ce.arc_line import Line
 from act_core.credentials.private import Mark, file_mark
 from act_core.credentials.proxy import load_proxy
 from act_core.credentials.tls import client_context, has_revocations, trust_mark
@@ -37,9 +37,9 @@ class Session:
     mark: tuple[Mark | None, str]
     users: int = 0
     retired: bool = False
-    idle: list[tuple[float, HTTPSConnection]] = field(default_factory=list)  # those of threads; since when
+    idle: list[tuple[float, Line]] = field(default_factory=list)  # those of threads; since when
 
-    def take(self) -> HTTPSConnection | None:
+    def take(self) -> Line | None:
         """A connection that was used a moment ago, for the thread that asks."""
         while self.idle:
             since, one = self.idle.pop()
@@ -48,7 +48,7 @@ class Session:
             one.close()
         return None
 
-    def keep(self, one: HTTPSConnection) -> None:
+    def keep(self, one: Line) -> None:
         self.idle.append((monotonic(), one))
 
     def prune(self) -> None:

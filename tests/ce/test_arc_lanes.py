@@ -1,19 +1,15 @@
 """Connections of threads: kept, replaced when the CE has closed them, broken off by who no longer wants them."""
 
 import asyncio
-import socket
 import threading
-from http.client import HTTPResponse
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from act_core.ce.arc_lanes import Reply, _says_more
 from act_core.ce.arc_rest import ArcCe
 from act_core.ce.base import Fetched
-from act_core.errors import ProtocolError, Transient
+from act_core.errors import Transient
 from act_core.simulators.pki import TestPki
 from tests.ce.arc_files import fetch, homes, keeps, leaves
 from tests.ce.arc_house import COMMIT, TRUE, Builder, House, submitted
@@ -106,7 +102,7 @@ async def test_connections_that_nobody_uses_are_closed(
     monkeypatch.setattr("act_core.ce.arc_session.KEEP_S", 0)
     ce._wire.sessions.prune()
     assert _idle(ce) == 0
-    assert kept.sock is None
+    assert not kept.open
     held.keep(kept)
     assert held.take() is None, "it is too old to be taken"
 
@@ -125,7 +121,7 @@ async def test_a_new_proxy_gets_new_connections(build: Builder, pki: TestPki, tm
     pki.proxy("alice", path=proxy)
     assert await fetch(ce, job, tmp_path / "home") == Fetched(1, 1)
     assert not old.idle
-    assert all(one.sock is None for one in kept)
+    assert not any(one.open for one in kept)
 
 
 async def test_an_upload_has_no_more_time_than_a_call(build: Builder) -> None:
@@ -135,86 +131,3 @@ async def test_an_upload_has_no_more_time_than_a_call(build: Builder) -> None:
     await house.fault("hang", method="PUT")
     with pytest.raises(Transient, match="no answer in time"):
         await ce.put_inputs({job: [COMMIT]})
-
-
-def test_a_connection_on_which_more_is_said_than_was_asked_serves_no_other_request() -> None:
-    """The answer that comes twice would be taken for that of the next request."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert not _says_more(ours)
-        theirs.send(b"HTTP/1.1 200 OK")
-        assert _says_more(ours)
-        ours.recv(100)
-        assert not _says_more(ours)
-        theirs.close()
-        assert _says_more(ours)
-
-
-class _Socket:
-    def __init__(self, said: bytes) -> None:
-        self._said = said
-
-    def makefile(self, *_: object) -> BytesIO:
-        return BytesIO(self._said)
-
-
-class _Kept:
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class _Wire:
-    endpoint = "https://ce.example"
-
-    def verdict(self, err: BaseException) -> Exception:
-        return Transient(f"{type(err).__name__}")
-
-
-def _reply(said: bytes) -> tuple[Reply, _Kept]:
-    answer: Any = HTTPResponse(_Socket(b"HTTP/1.1 200 OK\r\n" + said), method="GET")  # type: ignore[arg-type]
-    answer.begin()
-    kept: Any = _Kept()
-    wire: Any = _Wire()
-    return Reply(wire, kept, answer), kept
-
-
-def test_what_is_packed_is_not_taken() -> None:
-    """Nobody asked for it, and the length that is told would be that of the package."""
-    reply, kept = _reply(b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")
-    with pytest.raises(ProtocolError, match=r"packs what it sends \(gzip\)"):
-        reply.read(10)
-    reply.end()
-    assert not kept.closed, "another request may follow"
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param(b"Content-Length: 5\r\n\r\nabc", id="by its length"),
-        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc", id="in a chunk"),
-        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", id="before the last chunk"),
-    ],
-)
-def test_what_is_cut_is_not_taken_for_whole(said: bytes) -> None:
-    reply, kept = _reply(said)
-    with pytest.raises(Transient):
-        reply.whole(100)
-    reply.end()
-    assert kept.closed
-
-
-def test_what_has_no_end_is_not_kept() -> None:
-    reply, kept = _reply(b"Content-Length: 400000\r\n\r\n" + b"x" * 400_000)
-    with pytest.raises(ProtocolError, match="more than 20 bytes"):
-        reply.whole(20)
-    reply.end()
-    assert kept.closed
-
-
-@pytest.mark.parametrize(("length", "closed"), [(0, False), (5, False), (1 << 20, True)])
-def test_what_nobody_reads_is_read_if_it_is_short(length: int, closed: bool) -> None:
-    reply, kept = _reply(f"Content-Length: {length}\r\n\r\n".encode() + b"x" * length)
-    reply.end()
-    assert kept.closed is closed

@@ -1,0 +1,207 @@
+"""One connection that speaks HTTP/1.1 over TLS, for a thread that waits for its answers; httptools reads them."""
+
+import os
+import select
+import socket
+import ssl
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import BinaryIO
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+CONNECT_S = 15.0
+PIECE = 1 << 16  # bytes that are read or written at a time
+LONGEST_HEAD = 1 << 16  # bytes
+NO_BODY = {204, 304}
+WIRE_ERRORS = (OSError, HttpParserError)
+
+
+class Cut(OSError):
+    """An answer that ended too early."""
+
+
+class Answer:
+    """What httptools finds in the bytes of one answer; its callbacks take nothing of what follows that."""
+
+    def __init__(self) -> None:
+        self.status, self.reason = 0, ""
+        self.headers: dict[str, str] = {}  # names in small letters
+        self.pieces: deque[bytes] = deque()
+        self.headed = self.complete = self.keeps = self.more = False
+        self._parser = HttpResponseParser(self)
+        self._seen = 0
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of its body, where that is told."""
+        told = self.headers.get("content-length", "")
+        return 0 if self.status in NO_BODY else int(told) if told else None
+
+    def feed(self, piece: bytes) -> None:
+        """Raises HttpParserError for what is no answer."""
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserUpgrade as err:
+            raise HttpParserError("it changes to another protocol") from err
+        except HttpParserError:
+            if not self.complete:
+                raise
+            self.more = True
+        self._seen += len(piece)
+        if not self.headed and self._seen > LONGEST_HEAD:
+            raise HttpParserError(f"its head is longer than {LONGEST_HEAD} bytes")
+
+    def end(self) -> None:
+        """The CE has hung up: that is how an answer without a length ends. Raises Cut, ConnectionResetError."""
+        if not self.headed:
+            raise ConnectionResetError("it hangs up")
+        if "content-length" in self.headers or "transfer-encoding" in self.headers:
+            raise Cut("an answer ends too early")
+        self.complete = True
+
+    def on_message_begin(self) -> None:
+        self.more = self.complete
+
+    def on_status(self, reason: bytes) -> None:
+        if not self.complete:
+            self.reason += reason.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.complete:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if not self.complete:
+            self.status = self._parser.get_status_code()
+            self.headed = self.status >= 200  # what is below only announces an answer
+
+    def on_body(self, piece: bytes) -> None:
+        if not self.complete:
+            self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self.complete:
+            return
+        if self.headed:
+            self.complete, self.keeps = True, self._parser.should_keep_alive()
+        else:
+            self.reason, self.headers = "", {}
+
+
+class Line:
+    """One request at a time; it connects when there is something to ask. Only `abort` is for other threads.
+
+    Raises WIRE_ERRORS. `seconds`: that each wait for the other side may take.
+    """
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, seconds: float) -> None:
+        self._host, self._port, self._context, self._seconds = host, port, context, seconds
+        self._name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._socket: socket.socket | None = None
+
+    @property
+    def open(self) -> bool:
+        return self._socket is not None
+
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: BinaryIO | None = None, size: int = 0
+    ) -> Answer:
+        """The head of an answer, and what came with it of its body. `size`: bytes of `body`."""
+        length = {} if body is None else {"Content-Length": str(size)}
+        told = {"Host": self._name, "Accept-Encoding": "identity", **headers, **length}
+        head = _lines(f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()))
+        found = self._socket or self._connected()
+        if body is None:
+            found.sendall(head)
+        else:
+            body.seek(0, os.SEEK_SET)
+            found.sendall(head + body.read(PIECE))
+            while piece := body.read(PIECE):
+                found.sendall(piece)
+        answer = Answer()
+        while not answer.headed:
+            self._hear(answer)
+        hurry(found)
+        return answer
+
+    def piece(self, answer: Answer) -> bytes:
+        """What comes next of its body; nothing at its end."""
+        while not answer.pieces and not answer.complete:
+            self._hear(answer)
+        return answer.pieces.popleft() if answer.pieces else b""
+
+    def through(self, answer: Answer) -> None:
+        """Nothing more is wanted of it: what cannot serve another request is closed."""
+        if not (answer.complete and answer.keeps) or answer.more:
+            self.close()
+
+    def quiet(self) -> bool:
+        """Whether nothing has come that nobody asked for: the CE hung up, or answered twice. False: it is closed."""
+        if self._socket is None:
+            return False
+        asked = select.poll()
+        asked.register(self._socket, select.POLLIN)
+        if (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()) or asked.poll(0):
+            self.close()
+        return self._socket is not None
+
+    def abort(self) -> None:
+        """Whatever a thread waits for here ends with an error."""
+        if (found := self._socket) is not None:
+            with suppress(OSError):  # it is not connected, or has been closed
+                socket.socket.shutdown(found, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        found, self._socket = self._socket, None
+        if found is not None:
+            found.close()
+
+    def _hear(self, answer: Answer) -> None:
+        if self._socket is None:
+            raise ConnectionAbortedError("it was closed")
+        if piece := self._socket.recv(PIECE):
+            answer.feed(piece)
+        else:
+            answer.end()
+
+    def _connected(self) -> socket.socket:
+        plain = self._reached()
+        plain.settimeout(self._seconds)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        secured = self._context.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
+        self._socket = secured
+        secured.do_handshake()
+        return secured
+
+    def _reached(self) -> socket.socket:
+        found: OSError = OSError("it has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
+            self._socket = one = socket.socket(family, kind, protocol)
+            one.settimeout(CONNECT_S)
+            try:
+                one.connect(address)
+            except OSError as err:
+                found = err
+                self.close()
+            else:
+                return one
+        raise found
+
+
+def hurry(found: socket.socket | None) -> None:
+    """A-REX writes header and body apart, and the body waits for our ACK of the header: it goes out at once.
+
+    Without this an answer takes 40 ms (Nagle there, delayed ACK here). The option holds for one moment only.
+    """
+    if found is not None and hasattr(socket, "TCP_QUICKACK"):
+        with suppress(OSError):
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _lines(*words: str) -> bytes:
+    """Raises ValueError where something would be another line."""
+    if any("\r" in one or "\n" in one or "\x00" in one for one in words):
+        raise ValueError("a line break in the head of a request")
+    return ("\r\n".join(words) + "\r\n\r\n").encode("latin-1")
