@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from act_core import manual
+from act_core import garbage, manual
 from act_core.db.arrivals import NewJob, add_jobs
 from act_core.db.bootstrap import bootstrap
 from act_core.db.models import CeJob
@@ -254,6 +254,7 @@ def main() -> int:
             grid(plan, root / "ces.json") as ce,
             address(ce.ces[CE].url, bool(asked.wire)) as (url, wire),
         ):
+            garbage.calm()
             settings = tower_settings(root, db, pki, url, asked.two_phase == "on")
             life, found = measured(settings, ce, asked.jobs)
             said = complaints(root, life)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import httpx
 
-from act_core import logs
+from act_core import garbage, logs
 from act_core.db import bootstrap, leases
 from act_core.errors import ConfigError, Transient
 from act_core.live import Live
@@ -41,6 +41,7 @@ async def serve(pool: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hurry.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    garbage.calm()
     watch = asyncio.create_task(watch_configuration(live, hurry))
     work = asyncio.create_task(_work(worker))
     waiting = asyncio.create_task(stop.wait())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from act_core import garbage
 from act_core.cli.context import check_known, now, settings
 from act_core.cli.out import err, fail, out, print_json, warn
 from act_core.credentials.vault import make_key
@@ -96,6 +97,7 @@ def sweep(
     began = time.monotonic()
     if held.arc.tower.observe:
         warn("OBSERVING: nothing is taken, sent, killed, reported or cleaned")
+    garbage.calm()
     counts, idle = asyncio.run(_sweep(held, stage, ce or [], until_idle, timeout))
     seconds = time.monotonic() - began
     if json:

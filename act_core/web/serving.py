@@ -1,9 +1,8 @@
 """Serve the page until SIGTERM."""
 
-import gc
-
 import uvicorn
 
+from act_core import garbage
 from act_core.errors import ConfigError
 from act_core.settings import Settings
 from act_core.web import gate
@@ -25,7 +24,7 @@ def check(settings: Settings, host: str) -> None:
 def serve(settings: Settings, host: str, port: int) -> None:
     web = settings.arc.web
     app = make_app(settings, host)
-    gc.freeze()
+    garbage.calm()
     uvicorn.run(
         app,
         host=host,
