@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 
@@ -112,7 +113,13 @@ def _timed(meter: Summary, whom: str, what: str) -> Iterator[Call]:
         call.outcome = kind_of(err)
         raise
     finally:
-        meter.labels(whom, what, call.outcome).observe(perf_counter() - began)
+        _series(meter, whom, what, call.outcome).observe(perf_counter() - began)
+
+
+@lru_cache(maxsize=8192)
+def _series(meter: Summary, *labels: str) -> Summary:
+    """The library looks for it under a lock, and makes texts of its labels each time."""
+    return meter.labels(*labels)
 
 
 def ce_call(ce: str, call: str) -> AbstractContextManager[Call]:

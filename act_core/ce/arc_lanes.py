@@ -54,13 +54,14 @@ class Lanes:
     async def _in_thread(self, work: "Callable[[Lane], T]", lane: "Lane") -> T:
         """Who is cancelled breaks the connection off, and waits until the thread is through."""
         self._users += 1
-        thread = asyncio.get_running_loop().run_in_executor(self._pool(), work, lane)
         try:
-            return await asyncio.shield(thread)
-        except asyncio.CancelledError:
-            lane.abort()
-            await asyncio.wait([thread])
-            raise
+            thread = asyncio.get_running_loop().run_in_executor(self._pool(), work, lane)
+            try:
+                return await asyncio.shield(thread)
+            except asyncio.CancelledError:
+                lane.abort()
+                await asyncio.wait([thread])
+                raise
         finally:
             self._release()
 

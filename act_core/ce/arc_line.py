@@ -123,7 +123,8 @@ class Line:
         answer = Answer()
         while not answer.headed:
             self._hear(answer)
-        hurry(found)
+        if not answer.complete:
+            hurry(found)
         return answer
 
     def piece(self, answer: Answer) -> bytes:
