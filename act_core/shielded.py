@@ -1,7 +1,8 @@
 """Work that is not left half done when whoever waits for it is cancelled."""
 
 import asyncio
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -11,5 +12,14 @@ async def to_the_end(work: "asyncio.Future[T]") -> T:
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        await ended(work)
         raise
+
+
+async def ended(work: "asyncio.Future[Any]") -> None:
+    """Wait for its end, however often somebody cancels meanwhile. What comes of it is for nobody any more."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+    if not work.cancelled():
+        work.exception()

@@ -8,7 +8,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def with_dark(svg: str) -> str:
 
 def picture(held: Mapping[str, Any]) -> str:
     """SVG; the same of the same."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(cast(Any, STYLE)):
         text = io.StringIO()
         drawn(held).savefig(text, format="svg", metadata={"Date": None})
     return with_dark(text.getvalue())

@@ -24,7 +24,7 @@ from flows.keeper import settings as load
 from flows.worker import HEARTBEAT, InProcessWorker
 
 LIMITS = {"panda-api": 2, "storage-checks": 1}  # stages that want it
-ZOMBIE_S = 90
+ZOMBIE_S = 120
 SOON_S = 8.0
 FIRST = ("refresh-queues", "renew-credentials")
 ZOMBIES = "act: crash zombie flow runs"

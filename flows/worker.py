@@ -38,7 +38,7 @@ from flows import keeper, stops
 logger = log(__name__)
 DRAIN_S = 10.0
 OTHERS = timedelta(seconds=4)  # that other workers have to take a run
-LOOK_S = 2.0  # between looks for runs that people cancel
+LOOK_S, HEAR_S = 2.0, 20.0  # between looks for runs that people cancel; that an answer may take
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDED = "prefect.flow-run.ended"  # ours: the last word of a run that had a heartbeat
 BEAT_S = 40.0  # between heartbeats; `flows.server` says after how many missing ones a run is dead
@@ -168,9 +168,10 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                 beat = monotonic()
                 self.beat()
             try:
-                await self._hear_cancels()
-            except httpx.HTTPError as err:
-                logger.info("nobody says whether runs were cancelled: %s", err)
+                async with asyncio.timeout(HEAR_S):  # the next heartbeat does not wait for Prefect's server
+                    await self._hear_cancels()
+            except (httpx.HTTPError, TimeoutError) as err:
+                logger.info("nobody says whether runs were cancelled: %s", err or type(err).__name__)
 
     async def _hear_cancels(self) -> None:
         if self.active:

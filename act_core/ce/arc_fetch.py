@@ -121,8 +121,9 @@ class _Fetch:
         for home in homes:
             self._bring(lane, self.homes[home], home)
 
-    def finish(self, _: Lane) -> Refused | None:
-        """What has come takes its place."""
+    def finish(self, lane: Lane) -> Refused | None:
+        """What has come takes its place, if somebody still waits for it."""
+        lane.go_on()
         if missing := self.unlisted - self.found:
             return _lacking(missing, for_good=True)
         self.made = True

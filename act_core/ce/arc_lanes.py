@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from act_core import meters
 from act_core.ce.arc_http import ArcConnection, what
-from act_core.ce.arc_line import WIRE_ERRORS, Answer, Cut, Line
+from act_core.ce.arc_line import WIRE_ERRORS, Answer, Cut, Line, Peer
 from act_core.ce.arc_session import KEEP_S
 from act_core.errors import ProtocolError, Transient
+from act_core.shielded import ended
 from act_core.words import clean
 
 T = TypeVar("T")
@@ -28,6 +29,8 @@ class Lanes:
 
     def __init__(self, wire: ArcConnection) -> None:
         self.wire = wire
+        at = urlsplit(wire.endpoint)
+        self._peer = Peer(str(at.hostname), at.port or HTTPS, wire.seconds)
         self.turns = asyncio.Semaphore(wire.transfers)
         self._threads: ThreadPoolExecutor | None = None
         self._users = 0
@@ -41,7 +44,7 @@ class Lanes:
         async with self.turns:
             own = await self.wire.sessions.headers(now)
             async with self.wire.sessions.using(now) as held:
-                lane = Lane(self.wire, held.context, own, held.take())
+                lane = Lane(self.wire, own, held.take() or Line(self._peer, held.context))
                 try:
                     async with asyncio.timeout(within):
                         return await self._in_thread(work, lane)
@@ -60,7 +63,7 @@ class Lanes:
                 return await asyncio.shield(thread)
             except asyncio.CancelledError:
                 lane.abort()
-                await asyncio.wait([thread])
+                await ended(thread)
                 raise
         finally:
             self._release()
@@ -89,21 +92,22 @@ class Lanes:
 class Lane:
     """What one thread has of a CE: one request at a time over one connection. Only `abort` is for other threads."""
 
-    def __init__(self, wire: ArcConnection, context: ssl.SSLContext, own: Headers, line: Line | None) -> None:
-        self._wire, self._own = wire, own
-        at = urlsplit(wire.endpoint)
-        self._path = at.path
-        self._line = line or Line(str(at.hostname), at.port or HTTPS, context, wire.seconds)
-        self._aborted = False
+    def __init__(self, wire: ArcConnection, own: Headers, line: Line) -> None:
+        self._wire, self._own, self._line = wire, own, line
+        self._path = urlsplit(wire.endpoint).path
 
     def abort(self) -> None:
         """Whatever the thread waits for ends with an error."""
-        self._aborted = True
         self._line.abort()
+
+    def go_on(self) -> None:
+        """Raises Transient where nobody wants any more what the thread is about to do."""
+        if self._line.aborted:
+            raise Transient(f"{self._wire.endpoint}: broken off")
 
     def kept(self) -> Line | None:
         """The connection, if it may serve another time; else it is closed. For when the thread is through."""
-        if self._aborted:
+        if self._line.aborted:
             self._line.close()
         return self._line if self._line.open else None
 
@@ -132,14 +136,10 @@ class Lane:
 
     def _asked(self, method: str, path: str, headers: Headers, body: BinaryIO | None, size: int) -> Answer:
         """The head of the answer; over a new connection, where the CE has closed the one that was kept."""
-        if self._aborted:
-            raise ConnectionAbortedError("broken off")
         if self._line.quiet():
             with suppress(*_HUNG_UP):
                 return self._line.ask(method, path, headers, body, size)
             self._line.close()
-            if self._aborted:
-                raise ConnectionAbortedError("broken off")
         return self._line.ask(method, path, headers, body, size)
 
 

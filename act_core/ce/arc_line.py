@@ -1,17 +1,17 @@
 """One connection that speaks HTTP/1.1 over TLS, for a thread that waits for its answers; httptools reads them."""
 
-import os
 import select
 import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-CONNECT_S = 15.0
+CONNECT_S, ANOTHER_S = 15.0, 2.0  # where there are further addresses, they have their turn sooner
 PIECE = 1 << 16  # bytes that are read or written at a time
 LONGEST_HEAD = 1 << 16  # bytes
 NO_BODY = {204, 304}
@@ -30,6 +30,7 @@ class Answer:
         self.headers: dict[str, str] = {}  # names in small letters
         self.pieces: deque[bytes] = deque()
         self.headed = self.complete = self.keeps = self.more = False
+        self.early = False  # it came before all was sent
         self._parser = HttpResponseParser(self)
         self._seen = 0
 
@@ -41,17 +42,16 @@ class Answer:
 
     def feed(self, piece: bytes) -> None:
         """Raises HttpParserError for what is no answer."""
+        self._seen += len(piece)
         try:
             self._parser.feed_data(piece)
-        except HttpParserUpgrade as err:
-            raise HttpParserError("it changes to another protocol") from err
-        except HttpParserError:
+        except (HttpParserError, HttpParserUpgrade) as err:
             if not self.complete:
-                raise
+                changes = isinstance(err, HttpParserUpgrade)
+                raise HttpParserError("it changes to another protocol" if changes else str(err)) from err
             self.more = True
-        self._seen += len(piece)
-        if not self.headed and self._seen > LONGEST_HEAD:
-            raise HttpParserError(f"its head is longer than {LONGEST_HEAD} bytes")
+        if self._seen > LONGEST_HEAD:
+            raise HttpParserError(f"more than {LONGEST_HEAD} bytes of it are no body")
 
     def end(self) -> None:
         """The CE has hung up: that is how an answer without a length ends. Raises Cut, ConnectionResetError."""
@@ -69,7 +69,7 @@ class Answer:
             self.reason += reason.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.complete:
+        if not self.headed:  # what follows the body is of no interest
             self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -80,6 +80,7 @@ class Answer:
     def on_body(self, piece: bytes) -> None:
         if not self.complete:
             self.pieces.append(piece)
+            self._seen = 0
 
     def on_message_complete(self) -> None:
         if self.complete:
@@ -90,16 +91,34 @@ class Answer:
             self.reason, self.headers = "", {}
 
 
+@dataclass(slots=True)
+class Peer:
+    """Where a CE is. `seconds`: that each wait for it may take; `reached`: the address that was the right one."""
+
+    host: str
+    port: int
+    seconds: float
+    reached: Any = None
+
+    def addresses(self) -> "list[tuple[int, int, int, str, Any]]":
+        """The one that was right before first. Raises OSError."""
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        return sorted(found, key=lambda one: one[4] != self.reached)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
 class Line:
     """One request at a time; it connects when there is something to ask. Only `abort` is for other threads.
 
-    Raises WIRE_ERRORS. `seconds`: that each wait for the other side may take.
+    Raises WIRE_ERRORS.
     """
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, seconds: float) -> None:
-        self._host, self._port, self._context, self._seconds = host, port, context, seconds
-        self._name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    def __init__(self, peer: Peer, context: ssl.SSLContext) -> None:
+        self._peer, self._context = peer, context
         self._socket: socket.socket | None = None
+        self.aborted = False
 
     @property
     def open(self) -> bool:
@@ -110,17 +129,11 @@ class Line:
     ) -> Answer:
         """The head of an answer, and what came with it of its body. `size`: bytes of `body`."""
         length = {} if body is None else {"Content-Length": str(size)}
-        told = {"Host": self._name, "Accept-Encoding": "identity", **headers, **length}
+        told = {"Host": str(self._peer), "Accept-Encoding": "identity", **headers, **length}
         head = _lines(f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()))
         found = self._socket or self._connected()
-        if body is None:
-            found.sendall(head)
-        else:
-            body.seek(0, os.SEEK_SET)
-            found.sendall(head + body.read(PIECE))
-            while piece := body.read(PIECE):
-                found.sendall(piece)
         answer = Answer()
+        answer.early = not self._sent(found, head, body, size)
         while not answer.headed:
             self._hear(answer)
         if not answer.complete:
@@ -135,21 +148,18 @@ class Line:
 
     def through(self, answer: Answer) -> None:
         """Nothing more is wanted of it: what cannot serve another request is closed."""
-        if not (answer.complete and answer.keeps) or answer.more:
+        if not (answer.complete and answer.keeps) or answer.more or answer.early:
             self.close()
 
     def quiet(self) -> bool:
         """Whether nothing has come that nobody asked for: the CE hung up, or answered twice. False: it is closed."""
-        if self._socket is None:
-            return False
-        asked = select.poll()
-        asked.register(self._socket, select.POLLIN)
-        if (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()) or asked.poll(0):
+        if self._socket is not None and _speaks(self._socket):
             self.close()
         return self._socket is not None
 
     def abort(self) -> None:
-        """Whatever a thread waits for here ends with an error."""
+        """Whatever a thread waits for here, and whatever it begins later, ends with an error."""
+        self.aborted = True
         if (found := self._socket) is not None:
             with suppress(OSError):  # it is not connected, or has been closed
                 socket.socket.shutdown(found, socket.SHUT_RDWR)
@@ -159,36 +169,79 @@ class Line:
         if found is not None:
             found.close()
 
+    def _sent(self, found: socket.socket, head: bytes, body: BinaryIO | None, size: int) -> bool:
+        """False: the CE takes no more of it, and has said something: an answer, as it seems."""
+        left = size
+        try:
+            if body is not None:
+                body.seek(0)
+                piece = body.read(min(left, PIECE))
+                head, left = head + piece, left - len(piece)
+            self._alive()
+            found.sendall(head)
+            while body is not None and left:
+                self._alive()
+                if not (piece := body.read(min(left, PIECE))):
+                    raise Cut("a file became shorter while it was sent")
+                found.sendall(piece)
+                left -= len(piece)
+        except OSError as err:
+            if isinstance(err, Cut) or self.aborted or not _speaks(found):
+                raise
+            return False
+        return True
+
+    def _alive(self) -> None:
+        if self.aborted or self._socket is None:
+            raise ConnectionAbortedError("it was broken off")
+
     def _hear(self, answer: Answer) -> None:
-        if self._socket is None:
-            raise ConnectionAbortedError("it was closed")
+        self._alive()
+        assert self._socket is not None
         if piece := self._socket.recv(PIECE):
             answer.feed(piece)
         else:
             answer.end()
 
     def _connected(self) -> socket.socket:
+        if self.aborted:
+            raise ConnectionAbortedError("it was broken off")
         plain = self._reached()
-        plain.settimeout(self._seconds)
+        plain.settimeout(self._peer.seconds)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        secured = self._context.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
+        secured = self._context.wrap_socket(plain, server_hostname=self._peer.host, do_handshake_on_connect=False)
         self._socket = secured
+        self._alive()
         secured.do_handshake()
         return secured
 
     def _reached(self) -> socket.socket:
         found: OSError = OSError("it has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
-            self._socket = one = socket.socket(family, kind, protocol)
-            one.settimeout(CONNECT_S)
+        addresses = self._peer.addresses()
+        for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             try:
+                self._socket = one = socket.socket(family, kind, protocol)
+                self._alive()
+                one.settimeout(CONNECT_S if number == len(addresses) else ANOTHER_S)
                 one.connect(address)
             except OSError as err:
                 found = err
                 self.close()
+                if self.aborted:
+                    break
             else:
+                self._peer.reached = address
                 return one
         raise found
+
+
+def _speaks(found: socket.socket) -> bool:
+    """Whether there is something to read, if only the end."""
+    if isinstance(found, ssl.SSLSocket) and found.pending():
+        return True
+    asked = select.poll()
+    asked.register(found, select.POLLIN)
+    return bool(asked.poll(0))
 
 
 def hurry(found: socket.socket | None) -> None:

@@ -139,6 +139,7 @@ class Sessions:
     async def close(self) -> None:
         old, self._session = self._session, None
         if old is not None:
+            old.retired = True
             await old.close()
 
     async def _current(self, now: datetime) -> Session:
@@ -155,9 +156,10 @@ class Sessions:
 
     async def _trusted(self, now: datetime) -> str:
         """A mark of the authorities and their revocations; their directory is looked at once a minute."""
-        if self._trust is None or not timedelta(0) <= now - self._trust[0] < LOOK_AGAIN:
-            self._trust = now, await asyncio.to_thread(trust_mark, self._ca)
-        return self._trust[1]
+        known = self._trust  # a thread may come to doubt it meanwhile
+        if known is None or not timedelta(0) <= now - known[0] < LOOK_AGAIN:
+            known = self._trust = now, await asyncio.to_thread(trust_mark, self._ca)
+        return known[1]
 
     async def _opened(self, mark: tuple[Mark | None, str], now: datetime) -> Session:
         credential = await asyncio.to_thread(load_proxy, self.proxy, now) if self.proxy else None

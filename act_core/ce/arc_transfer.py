@@ -55,8 +55,8 @@ def refusal(status: int, reason: str, what: str) -> Exception:
 
 async def put_files(lanes: Lanes, job: str, files: Collection[InputFile], now: Clock) -> Refused | None:
     """Upload a job's inputs; the first refusal is the answer. `job`: path of the job."""
-    # texts of ours are small: they have no more time than a call
-    within = TRANSFER_S if any(file.content is None for file in files) else lanes.wire.seconds
+    # texts of ours are small: each has no more time than a call
+    within = TRANSFER_S if any(file.content is None for file in files) else lanes.wire.seconds * len(files)
     try:
         await lanes.run(partial(_put, job, files), now(), within)
     except NoFile as err:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from act_core.ce import arc_fetch
+from act_core.ce.arc_lanes import Lane
 from act_core.ce.arc_rest import ArcCe
 from act_core.ce.base import Fetched
 from act_core.errors import Transient
 from act_core.simulators.pki import TestPki
 from tests.ce.arc_files import fetch, homes, keeps, leaves
-from tests.ce.arc_house import COMMIT, TRUE, Builder, House, submitted
+from tests.ce.arc_house import COMMIT, TRUE, Builder, House, submitted, utc
 
 Job = tuple[House, ArcCe, Any]
 
@@ -76,6 +78,53 @@ async def test_who_is_cancelled_does_not_wait_for_the_ce(ended: Job, tmp_path: P
     assert homes(tmp_path) == []
     await house.mended()
     assert await fetch(ce, job, tmp_path / "home") == Fetched(1, 1)
+
+
+async def test_who_is_cancelled_twice_waits_for_the_thread_all_the_same(ended: Job) -> None:
+    """Else it would work on beside what follows, on a connection that is closed under it."""
+    _, ce, _ = ended
+    begun, go_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    def works(lane: Lane) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        over.set()
+        lane.go_on()
+
+    work = asyncio.create_task(ce._lanes.run(works, utc()))
+    assert await asyncio.to_thread(begun.wait, 30)
+    for _ in range(3):
+        work.cancel()
+        await asyncio.sleep(0)
+    assert not work.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert over.is_set()
+    assert _idle(ce) == 0, "the connection was broken off"
+
+
+async def test_what_nobody_waits_for_takes_no_place(
+    ended: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, ce, job = ended
+    begun, go_on = threading.Event(), threading.Event()
+    bring = arc_fetch._Fetch.bring
+
+    def slowly(one: Any, homes: Any, lane: Lane) -> None:
+        bring(one, homes, lane)
+        begun.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(arc_fetch._Fetch, "bring", slowly)
+    work = asyncio.create_task(fetch(ce, job, tmp_path / "home"))
+    assert await asyncio.to_thread(begun.wait, 30)
+    work.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert homes(tmp_path) == []
 
 
 async def test_threads_go_home(ended: Job, tmp_path: Path, eventually: Any) -> None:

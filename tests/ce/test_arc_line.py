@@ -10,7 +10,7 @@ import pytest
 from httptools import HttpParserError
 
 from act_core.ce.arc_lanes import DRAINED, Reply
-from act_core.ce.arc_line import LONGEST_HEAD, WIRE_ERRORS, Answer, Line
+from act_core.ce.arc_line import LONGEST_HEAD, PIECE, WIRE_ERRORS, Answer, Cut, Line, Peer
 from act_core.errors import ProtocolError, Transient
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -30,7 +30,7 @@ class Pair:
     def __init__(self) -> None:
         ours, self.ce = socket.socketpair()
         ours.settimeout(5)
-        self.line = Line("ce.example", 443, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), 5)
+        self.line = Line(Peer("ce.example", 443, 5), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self.line._socket = ours
 
     def says(self, words: bytes, hangs_up: bool = False) -> None:
@@ -190,7 +190,90 @@ def test_a_line_that_the_ce_closed_is_not_quiet(pair: Pair) -> None:
     assert not pair.line.quiet()
 
 
-def test_who_is_aborted_ends(pair: Pair) -> None:
+def test_a_line_that_is_aborted_asks_no_more_and_does_not_connect_anew(pair: Pair) -> None:
     pair.line.abort()
-    with pytest.raises((OSError, HttpParserError)):
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"Broken pipe|broken off"):
+            pair.ask()
+        pair.line.close()
+
+
+def test_who_is_aborted_while_its_host_is_looked_up_goes_no_further(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_up(_: Peer) -> list[Any]:
+        pair.line.abort()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))] * 2
+
+    monkeypatch.setattr(Peer, "addresses", looked_up)
+    pair.line.close()
+    with pytest.raises(ConnectionAbortedError):
         pair.ask()
+    assert not pair.line.open
+
+
+def test_the_next_address_is_tried_and_the_right_one_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = server.getsockname()
+        places: list[Any] = [
+            (12345, socket.SOCK_STREAM, 6, "", ("nowhere", 1)),  # a family that the kernel does not have
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", here),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places)
+        peer = Peer("ce.example", 443, 5)
+        line = Line(peer, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        line._reached()
+        line.close()
+    assert peer.reached == here
+    assert peer.addresses()[0][4] == here
+
+
+def test_an_answer_that_comes_before_all_is_sent_is_heard(pair: Pair) -> None:
+    """A refusal of a large file, of which the CE reads no more."""
+    assert pair.line._socket is not None
+    pair.line._socket.settimeout(0.1)
+    pair.says(b"HTTP/1.1 413 Too large\r\nContent-Length: 0\r\n\r\n")
+    large = BytesIO(b"x" * (64 * PIECE))
+    answer = pair.line.ask("PUT", "/a", {}, large, 64 * PIECE)
+    assert answer.status == 413
+    assert large.tell() < 64 * PIECE
+    pair.line.through(answer)
+    assert not pair.line.open, "what was left of the file would be taken for a request"
+
+
+def test_an_answer_of_a_ce_that_hung_up_while_all_was_sent_is_heard(pair: Pair) -> None:
+    pair.says(b"HTTP/1.1 404 Not found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    pair.ce.close()
+    assert pair.line.ask("PUT", "/a", {}, BytesIO(b"x" * 4 * PIECE), 4 * PIECE).status == 404
+
+
+def test_no_more_is_sent_than_was_told(pair: Pair) -> None:
+    """A file that grows: what is too much would be the next request, in the tower's name."""
+    pair.says(WHOLE)
+    pair.line.ask("PUT", "/a", {}, BytesIO(b"abcdGET /b HTTP/1.1\r\n\r\n"), 4)
+    assert pair.ce.recv(1000).endswith(b"\r\n\r\nabcd")
+
+
+def test_a_file_that_became_shorter_is_not_sent_as_a_whole_one(pair: Pair) -> None:
+    with pytest.raises(Cut, match="shorter"):
+        pair.line.ask("PUT", "/a", {}, BytesIO(b"abc"), 4)
+
+
+def test_what_follows_a_body_has_an_end(pair: Pair) -> None:
+    chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    answer = Answer()
+    answer.feed(chunked + b"X: 1\r\n\r\n")
+    assert answer.complete
+    assert answer.headers.keys() == {"transfer-encoding"}
+    answer = Answer()
+    answer.feed(chunked)
+    with pytest.raises(HttpParserError, match="no body"):
+        answer.feed(b"X: " + b"y" * (1 << 17))
+
+
+def test_an_answer_with_another_protocol_behind_it_is_whole() -> None:
+    answer = Answer()
+    answer.feed(WHOLE + b"HTTP/1.1 101 X\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n")
+    assert answer.complete
+    assert answer.more
