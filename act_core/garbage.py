@@ -2,7 +2,7 @@
 
 import gc
 
-OFTEN, SELDOM, RARELY = 10_000, 20, 50
+OFTEN, SELDOM, RARELY = 5_000, 10, 10
 
 
 def calm() -> None:

@@ -17,9 +17,10 @@ from pymysql.protocol import MysqlPacket
 
 _NULL = 251  # where a value's length stands
 _WIDTHS = {252: 2, 253: 3, 254: 8}  # of a length that no byte holds
-_KNOWN = 256  # statements of one connection whose columns are remembered
+_KNOWN = 256  # statements whose columns are remembered
 Column = tuple[str | None, Callable[[Any], Any] | None]  # the encoding of its values, and how one is made of the text
 Described = tuple[list[Any], list[Column], tuple[Any, ...]]
+_DESCRIBED: dict[tuple[bytes, ...], Described] = {}  # for all connections: of many columns one costs tens of kilobytes
 
 
 def moment(text: str) -> datetime | date | str:
@@ -102,7 +103,7 @@ class QuickConnection(Theirs):
     """PyMySQL's connection, whose answers are read as above."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        self.described: dict[tuple[bytes, ...], Described] = {}
+        self.described = {} if "conv" in named else _DESCRIBED
         super().__init__(*args, **{"conv": CONVERSIONS, **named})
 
     def escape(self, obj: object, mapping: Any = None) -> str:
