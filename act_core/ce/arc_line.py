@@ -19,7 +19,7 @@ WIRE_ERRORS = (OSError, HttpParserError)
 
 
 class Cut(OSError):
-    """An answer that ended too early."""
+    """An answer, or a file of ours, that ended too early."""
 
 
 class Answer:
@@ -102,7 +102,7 @@ class Peer:
 
     def addresses(self) -> "list[tuple[int, int, int, str, Any]]":
         """The one that was right before first. Raises OSError."""
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         return sorted(found, key=lambda one: one[4] != self.reached)
 
     def __str__(self) -> str:

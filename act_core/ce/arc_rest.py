@@ -51,7 +51,7 @@ class Options(BaseModel):
     queue: str | None = None  # batch queue for jobs that name none
     grace: float = Field(default=60, ge=0)  # seconds after the send deadline until absence is believed
     calls: int = Field(default=4, ge=1, le=64)  # requests at a time
-    transfers: int = Field(default=8, ge=1, le=64)  # files at a time
+    transfers: int = Field(default=8, ge=1, le=64)  # jobs, or parts of those with many files, whose files are under way
     max_fetch_mb: int = Field(default=2048, ge=1)  # of one job
 
 

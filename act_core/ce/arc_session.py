@@ -37,7 +37,7 @@ class Session:
     mark: tuple[Mark | None, str]
     users: int = 0
     retired: bool = False
-    idle: list[tuple[float, Line]] = field(default_factory=list)  # those of threads; since when
+    idle: list[tuple[float, Line]] = field(default_factory=list)  # those of threads, the oldest first; since when
 
     def take(self) -> Line | None:
         """A connection that was used a moment ago, for the thread that asks."""
@@ -53,10 +53,8 @@ class Session:
 
     def prune(self) -> None:
         """Close what nobody has used for a while."""
-        old = [pair for pair in self.idle if monotonic() - pair[0] >= KEEP_S]
-        self.idle = [pair for pair in self.idle if pair not in old]
-        for _, one in old:
-            one.close()
+        while self.idle and monotonic() - self.idle[0][0] >= KEEP_S:
+            self.idle.pop(0)[1].close()
 
     async def close(self) -> None:
         while self.idle:

@@ -156,6 +156,20 @@ async def test_connections_that_nobody_uses_are_closed(
     assert held.take() is None, "it is too old to be taken"
 
 
+async def test_they_are_closed_when_their_time_is_over_and_nobody_comes(
+    ended: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Any
+) -> None:
+    _, ce, job = ended
+    for module in ("arc_session", "arc_lanes"):
+        monkeypatch.setattr(f"act_core.ce.{module}.KEEP_S", 0)
+    await fetch(ce, job, tmp_path / "home")
+
+    async def none() -> bool:
+        return _idle(ce) == 0
+
+    await eventually(none, "the end of idle connections")
+
+
 async def test_a_new_proxy_gets_new_connections(build: Builder, pki: TestPki, tmp_path: Path, over: Any) -> None:
     house, proxy = await build(payload=leaves(a=b"1")), tmp_path / "proxy.pem"
     pki.proxy("alice", path=proxy)
