@@ -95,16 +95,6 @@ def _moved(directory: Path, elsewhere: Path) -> bool:
     return True
 
 
-async def opened(call: Callable[P, BinaryIO], *args: P.args, **kwargs: P.kwargs) -> BinaryIO:
-    """`in_thread` for a file: one that is open when nobody waits for it any more is closed."""
-    work = asyncio.ensure_future(in_thread(call, *args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        work.add_done_callback(lambda done: done.cancelled() or done.exception() or done.result().close())
-        raise
-
-
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """File work on our own disk. Raises DiskError or BadFile, so that nobody takes it for trouble with the peer."""
     try:
