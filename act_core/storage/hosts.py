@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from act_core.storage.base import Limits, Unreachable
+from act_core.storage.turns import Turn, Turns
 
 V = TypeVar("V")
+SLOW = 0.1  # of the time that a file may take: a file that takes longer lets others have its turn
 
 
 @dataclass(slots=True)
@@ -67,12 +70,15 @@ class Errand(Generic[V]):
 class Host:
     """Shared by all rounds of one loop."""
 
-    def __init__(self, name: str, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, limits: Limits, clock: Callable[[], float], aside: bool = True) -> None:
+        """`aside`: files that take long let others have their turn."""
         self.name = name
         self.users = 0
         self._limits, self._clock = limits, clock
-        self._gate = asyncio.Semaphore(limits.perhost)
         self._longest = min(limits.timeout, limits.deadline).total_seconds()
+        self._slow = self._longest * SLOW
+        self._turns = Turns(limits.perhost, aside)
+        self._heard = float("-inf")  # when an answer came last
         self.breaker = Breaker(limits.failures, limits.rest.total_seconds(), limits.longest_rest.total_seconds())
 
     def forgettable(self) -> bool:
@@ -82,64 +88,99 @@ class Host:
 
     async def serve(self, errands: Collection[Errand[V]]) -> None:
         """Each errand is told exactly one answer."""
-        todo, under_way = deque(errands), set[int]()
+        todo, asked = deque(errands), set[int]()
         left = {id(errand): errand for errand in errands}
         self.users += 1
         try:
-            async with asyncio.timeout(self._limits.deadline.total_seconds()):
+            async with asyncio.timeout(self._limits.deadline.total_seconds()), side_by_side() as group:
                 if todo and self.breaker.ripe(self._clock()):
-                    await self._one(todo.popleft(), left, under_way)
-                workers = range(min(self._limits.perhost, len(todo)))
-                await together([self._work(todo, left, under_way) for _ in workers])
+                    probe = await self._begin(group, todo.popleft(), left, asked)
+                    await asyncio.wait([probe], timeout=self._slow)
+                while todo:
+                    await self._begin(group, todo.popleft(), left, asked)
         except TimeoutError:
             limit = _shown(self._limits.deadline)
             for key, errand in left.items():
-                errand.tell(errand.away(f"{self.name}: no time left in a round of {limit}", key in under_way))
+                errand.tell(errand.away(f"{self.name}: no time left in a round of {limit}", key in asked))
         finally:
             self.users -= 1
 
-    async def _work(self, todo: deque[Errand[V]], left: dict[int, Errand[V]], under_way: set[int]) -> None:
-        while todo:
-            await self._one(todo.popleft(), left, under_way)
+    async def _begin(
+        self, group: asyncio.TaskGroup, errand: Errand[V], left: dict[int, Errand[V]], asked: set[int]
+    ) -> "asyncio.Task[None]":
+        """When it is its turn."""
+        turn = await self._turns.take()
+        going = group.create_task(self._one(errand, turn, left, asked))
+        going.add_done_callback(lambda _: turn.end())  # it may be cancelled before it has begun
+        return going
 
-    async def _one(self, errand: Errand[V], left: dict[int, Errand[V]], under_way: set[int]) -> None:
-        async with self._gate:
-            if words := self.breaker.refuses(self._clock()):
-                answer = errand.away(f"{self.name}: {words}", False)
-            else:
-                under_way.add(id(errand))
-                answer = await self._asked(errand)
+    async def _one(self, errand: Errand[V], turn: Turn, left: dict[int, Errand[V]], asked: set[int]) -> None:
+        if words := self.breaker.refuses(self._clock()):
+            answer = errand.away(f"{self.name}: {words}", False)
+        else:
+            asked.add(id(errand))
+            answer = await self._in_turn(errand, turn)
         del left[id(errand)]
         errand.tell(answer)
 
-    async def _asked(self, errand: Errand[V]) -> V:
-        began = self._clock()
+    async def _in_turn(self, errand: Errand[V], turn: Turn) -> V:
+        began, probe = self._clock(), self.breaker.probing  # anybody but the probe is refused meanwhile
+        late = asyncio.get_running_loop().call_later(self._slow, self._late, turn, began, probe)
+        try:
+            return await self._asked(errand, turn, began)
+        except BaseException:
+            if self._clock() - began >= self._longest / 2:  # the round ended: it hangs
+                self._silent_since(began, "no answer")
+            elif probe:
+                self.breaker.release()
+            raise
+        finally:
+            late.cancel()
+
+    def _late(self, turn: Turn, began: float, probe: bool) -> None:
+        turn.step_aside()
+        if probe:
+            self._silent_since(began, f"no answer within {_shown(timedelta(seconds=self._slow))}")
+
+    async def _asked(self, errand: Errand[V], turn: Turn, began: float) -> V:
         try:
             async with asyncio.timeout(self._longest):
                 answer = await errand.run()
         except TimeoutError:
             words = f"no answer within {_shown(timedelta(seconds=self._longest))}"
+            self._silent_since(began, words)
         except Unreachable as err:
             words = str(err)
-        except BaseException:
-            if self._clock() - began >= self._longest / 2:  # the round ended: it hangs
-                self.breaker.bad(self._clock(), "no answer")
+            if turn.aside:  # the back end waited, and gave up
+                self._silent_since(began, words)
             else:
-                self.breaker.release()
-            raise
+                turn.heard = True
+                self.breaker.bad(self._clock(), words)
         else:
+            turn.heard, self._heard = True, self._clock()
             self.breaker.good()
             return answer
-        self.breaker.bad(self._clock(), words)
         return errand.away(f"{self.name}: {words}", True)
+
+    def _silent_since(self, began: float, words: str) -> None:
+        """A file's trouble, and the host's own if it has answered for no other meanwhile."""
+        if self._heard <= began:
+            self.breaker.bad(self._clock(), words)
 
 
 async def together(deeds: Collection[Coroutine[Any, Any, None]]) -> None:
     """Side by side. The first error ends the others and is raised as it is."""
+    async with side_by_side() as group:
+        for deed in deeds:
+            group.create_task(deed)
+
+
+@asynccontextmanager
+async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
+    """A group whose first error ends the others and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
-            for deed in deeds:
-                group.create_task(deed)
+            yield group
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
 

@@ -113,7 +113,8 @@ class Storage:
         if where not in self._hosts:
             if len(self._hosts) >= _MANY_HOSTS:
                 self._hosts = {at: host for at, host in self._hosts.items() if not host.forgettable()}
-            self._hosts[where] = Host(place.host, self._limits, self._clock)
+            # files of our own are read by a few threads: who waits there waits for a thread
+            self._hosts[where] = Host(place.host, self._limits, self._clock, aside=place.scheme != "file")
         return self._hosts[where]
 
 

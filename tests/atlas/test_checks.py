@@ -3,13 +3,15 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from act_core.atlas import checks, validate
 from act_core.errors import CredentialError
+from act_core.simulators.faults import Kind
 from act_core.states import PandaState
 from act_core.storage.storage import Storage
 from tests.atlas.house import House
@@ -131,3 +133,31 @@ async def test_a_credential_of_ours_that_cannot_be_used_judges_no_job(
     row = await queue.row(number)
     assert (row.state, row.checks) == (P.TOVALIDATE.value, 0)
     assert (await validate.validate(queue.rt, validate.KEY))["validated"] == 1
+
+
+async def test_jobs_that_end_after_a_storage_hung_do_not_wait_for_those_whose_checks_hang(
+    queue: House, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    """What was asked while it hung is never answered and holds all turns of the host."""
+    monkeypatch.setattr(checks, "PATIENCE_S", 0.1)
+    queue.configure(validation={"perhost": 2, "timeout": timedelta(seconds=4)})
+    hung = await ended(queue, 1)
+    await queue.fault(queue.storage, Kind.HANG, method="HEAD", times=2)
+
+    await validate.validate(queue.rt, validate.KEY)
+    later = await ended(queue, 20)
+
+    async def over() -> bool:
+        await validate.validate(queue.rt, validate.KEY)
+        assert not (await queue.row(hung[0])).checks, "they waited for it"
+        states = await queue.states()
+        return {states[number] for number in later} == {P.TOREPORT.value}
+
+    await eventually(over, "the jobs that ended later")
+    await under_way(queue)
+    assert await validate.validate(queue.rt, validate.KEY) == {"files unreachable": 2}
+    queue.later(minutes=1)
+    assert await validate.validate(queue.rt, validate.KEY) == {"files match": 2, "validated": 1}
+    await queue.run("heartbeat")
+    assert {queue.book(number).status for number in [*hung, *later]} == {"finished"}
+    assert {queue.book(number).finals for number in [*hung, *later]} == {1}
