@@ -31,7 +31,7 @@ from act_core.simple.tables import Tables
 from act_core.stages import Tower, sweep
 from act_core.timetable import STAGES, Stage
 from flows.rounds import Window
-from tests.flows.test_rounds import Plain
+from tests.flows.probes import Plain
 
 HEAD = """\
 from pydantic import BaseModel

@@ -122,9 +122,11 @@ class Lane:
         with meters.ce_call(self._wire.name, what(method, path)) as call:
             try:
                 answer = self._asked(method, self._path + path, {**headers, **self._own}, body, size)
-            except WIRE_ERRORS as err:
-                self._line.close()
-                raise self._wire.verdict(err) from err
+            except BaseException as err:
+                self._line.close()  # part of a request may be on its way
+                if isinstance(err, WIRE_ERRORS):
+                    raise self._wire.verdict(err) from err
+                raise
             call.answered(answer.status)
             reply = Reply(self._wire, self._line, answer)
             try:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from act_core.ce import arc_dialect
@@ -40,7 +40,19 @@ class Nowhere(Exception):
 
 
 class Refusal(Exception):
-    """The CE answers for this job, and not well. That may pass."""
+    """The CE answers for this job, and not well, or a file of ours cannot be read. That may pass."""
+
+
+class _Source(io.FileIO):
+    """A file of ours. What goes wrong with it while it is read is no trouble with the CE, and may pass."""
+
+    def readinto(self, into: Any) -> int | None:
+        try:
+            return super().readinto(into)
+        except OSError as err:
+            trouble = verdict(err)
+            words = f"{self.name}: {trouble}"
+            raise (DiskError(words) if isinstance(trouble, DiskError) else Refusal(words)) from err
 
 
 class Unwanted(ProtocolError):
@@ -94,7 +106,7 @@ def _content(file: InputFile) -> BinaryIO:
     if file.content is not None:
         return io.BytesIO(file.content.encode())
     try:
-        opened = os.fdopen(os.open(str(file.source), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        opened = io.BufferedReader(_Source(str(file.source), opener=_opened))
     except ValueError as err:
         raise NoFile(f"{file.name}: {file.source}: {err}") from err
     except OSError as err:
@@ -104,6 +116,10 @@ def _content(file: InputFile) -> BinaryIO:
         opened.close()
         raise NoFile(f"{file.name}: {file.source} is not a file")
     return opened
+
+
+def _opened(path: str, _: int) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def safe(name: str) -> str:

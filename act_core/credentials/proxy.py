@@ -3,11 +3,13 @@
 import base64
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
 from act_core.credentials.certificates import UNREADABLE, read_pem
@@ -82,7 +84,7 @@ def _read(path: Path) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
         written = _KEY.search(pem)
         if written is None:
             raise CredentialError(f"{path} is no proxy: it holds no private key that can be read without a password")
-        key = serialization.load_pem_private_key(written.group(), password=None)
+        key = _key(written.group())
         certified = chain[0].public_key()
     except (OSError, *UNREADABLE) as err:
         raise CredentialError(f"{path} is no proxy (certificate, key and chain in PEM): {err}") from err
@@ -91,6 +93,12 @@ def _read(path: Path) -> tuple[list[x509.Certificate], rsa.RSAPrivateKey]:
     if certified != key.public_key():
         raise CredentialError(f"{path}: the key is not the first certificate's")
     return chain, key
+
+
+@lru_cache(maxsize=64)
+def _key(pem: bytes) -> PrivateKeyTypes:
+    """OpenSSL tests its primes for tens of milliseconds; each session of each CE reads one of the same few keys."""
+    return serialization.load_pem_private_key(pem, password=None)
 
 
 def _holder(chain: list[x509.Certificate]) -> x509.Certificate:

@@ -10,8 +10,8 @@ import pytest
 from act_core.ce import arc_fetch, disk
 from act_core.ce.arc_transfer import safe
 from act_core.ce.base import Fetched, Gone, Refused, RemoteId
-from act_core.errors import CredentialError, DiskError, ProtocolError, Transient
-from act_core.jobspec import COMMIT_FILE, InputFile, JobSpec
+from act_core.errors import DiskError, ProtocolError, Transient
+from act_core.jobspec import InputFile, JobSpec
 from tests.ce.arc_files import fetch, homes, keeps, leaves, there
 from tests.ce.arc_house import COMMIT, TRUE, Builder, House, submitted
 
@@ -26,51 +26,6 @@ async def test_names_with_odd_letters_go_and_come(house: House, tmp_path: Path, 
     assert await fetch(ce, job, tmp_path / "home") == Fetched(1, 3)
     assert there(tmp_path / "home") == {ODD: "ä\n".encode()}
     await over(ce, [job])
-
-
-async def test_an_upload_tells_its_length(house: House, tmp_path: Path) -> None:
-    """Without a length A-REX takes a cut upload for a whole file."""
-    (tmp_path / "large").write_bytes(os.urandom(3 << 20))
-    (tmp_path / "empty").touch()
-    files = tuple(InputFile(name=name, source=str(tmp_path / name)) for name in ("large", "empty"))
-    ce = house.client()
-    (job,) = await submitted(ce, JobSpec(executable="/bin/true", inputs=(*files, COMMIT)))
-    assert await ce.put_inputs({job: files}) == {job: None}
-    assert await fetch(ce, job, tmp_path / "home") == Fetched(2, 3 << 20)
-    assert (tmp_path / "home" / "large").read_bytes() == (tmp_path / "large").read_bytes()
-
-
-async def test_what_cannot_be_uploaded(house: House, tmp_path: Path) -> None:
-    ce = house.client()
-    os.mkfifo(tmp_path / "pipe")
-    sources = {"absent": "No such file", "pipe": "is not a file", ".": "is not a file|Is a directory"}
-    jobs = await submitted(ce, *[TRUE] * len(sources))
-    asked = {job: [InputFile(name="a", source=str(tmp_path / name))] for job, name in zip(jobs, sources, strict=True)}
-    answers = await ce.put_inputs(asked)
-    for job, words in zip(jobs, sources.values(), strict=True):
-        refusal = answers[job]
-        assert isinstance(refusal, Refused)
-        assert refusal.for_good
-        assert any(word in refusal.why for word in words.split("|"))
-
-
-async def test_uploads_to_a_job_that_is_gone_and_to_a_ce_in_trouble(house: House) -> None:
-    ce = house.client()
-    (job,) = await submitted(ce, TRUE)
-    unknown = RemoteId("0" * 12)
-    file = InputFile(name=COMMIT_FILE, content="ok\n")
-    answers = await ce.put_inputs({unknown: [file], job: [file]})
-    assert answers == {unknown: Refused(f"{COMMIT_FILE}: the CE does not know the job", for_good=True), job: None}
-    for kind in ("reset_before", "down", "accept_hangup"):
-        await house.fault(kind, method="PUT")
-        with pytest.raises(Transient):
-            await ce.put_inputs({job: [file]})
-        await house.mended()
-    await house.fault("error", status=500, reason="Oops", method="PUT", times=1)
-    assert await ce.put_inputs({job: [file]}) == {job: Refused(f"{COMMIT_FILE}: 500 Oops", for_good=False)}
-    await house.fault("error", status=403, method="PUT")
-    with pytest.raises(CredentialError):
-        await ce.put_inputs({job: [file]})
 
 
 @pytest.mark.parametrize("reason", ["Not Found", "Version Not Supported", "Wrong path"])

@@ -41,7 +41,7 @@ from tests.ce.arc_house import Builder
 from tests.cli.conftest import Act
 from tests.cli.every_command import COMMANDS, Command
 from tests.cli.planted import ANSWER, MANUAL, NEVER, OF_JOBS, PEOPLE, Garden, by_hand, extra, files_for_others
-from tests.flows.test_rounds import Plain
+from tests.flows.probes import Plain
 from tests.web.conftest import sign_in
 from tests.web.served import served
 
