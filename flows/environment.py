@@ -53,7 +53,6 @@ def client_environment(settings: Settings, port: int) -> dict[str, str]:
         | {
             "PREFECT_API_URL": f"http://{settings.arc.prefect.host}:{port}/api",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "3600",  # the worker has its own (flows/worker.py)
         }
     )
 

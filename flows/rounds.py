@@ -20,6 +20,7 @@ from flows.tasks import AsTasks, Caller, Done
 logger = log(__name__)
 LEAST_LEFT = 5.0  # seconds: with less of the window left a retry is not worth it
 GRACE = 1.0  # seconds that a straggler gets after the end
+BREATH = 2.0  # and that hundreds of them take to tell, where the machine is busy
 LEASE_WAIT = 30.0  # seconds that a pass waits for a lease
 PASS = 300.0  # seconds that a pass may take
 GROUP, GROUPS = 10, 2  # keys of a group, where there are too many for a task each; with more than so many groups, more
@@ -36,6 +37,10 @@ class Group:
     name: str
     members: "list[asyncio.Task[Done]]" = field(default_factory=list)
 
+    def over(self) -> bool:
+        """Whether its task has ended, or will before anybody else could join it."""
+        return all(one.done() for one in self.members)
+
     async def run(self) -> Done:
         """What all of them did. Raises a member's bug, after the others are through."""
         try:
@@ -49,10 +54,19 @@ class Group:
 
 
 class Window:
-    """One window of one stage in this process; `seconds` 0: one pass over what is due, or over the CEs `only`."""
+    """One window of one stage in this process; `seconds` 0: one pass over what is due, or over the CEs `only`.
+
+    `expected`: keys that it may have in the end; they come one by one, and where there are many all are grouped.
+    """
 
     def __init__(
-        self, tower: Tower, stage: str, seconds: float, only: Sequence[str] = (), caller: Caller | None = None
+        self,
+        tower: Tower,
+        stage: str,
+        seconds: float,
+        only: Sequence[str] = (),
+        caller: Caller | None = None,
+        expected: int = 0,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.tower, self.stage, self.only, self.once = tower, stage, frozenset(only), seconds <= 0
@@ -64,11 +78,16 @@ class Window:
         self._retried: dict[Work, Exception] = {}  # what a retry is for
         self.parts = list(tower.parts(stage))  # only grows: another configuration may bring further ones
         self.groups: list[Group] = []
-        self._caller = caller or AsTasks()
+        self._caller, self._expected = caller or AsTasks(), expected
         self._wake: dict[Work, asyncio.Event] = {}
         self._over: dict[Work, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[object]] = []
         self._house: asyncio.Task[Counts] | None = None
+
+    @property
+    def keys(self) -> int:
+        """That had work so far."""
+        return len(self._wake)
 
     def left(self) -> float:
         return self.until - asyncio.get_running_loop().time()
@@ -134,7 +153,7 @@ class Window:
     def _start(self, new: list[Work]) -> None:
         self._wake |= {work: asyncio.Event() for work in new}
         self._over |= {work: asyncio.Event() for work in new}
-        if len(self._wake) <= self.tower.rt.settings.arc.prefect.max_tasks:
+        if max(self.keys, self._expected) <= self.tower.rt.settings.arc.prefect.max_tasks:
             self._tasks += [asyncio.create_task(self._caller.one(self, part, key)) for part, key in new]
             return
         for part in dict.fromkeys(part for part, _ in new):
@@ -143,10 +162,10 @@ class Window:
     def _start_groups(self, part: Part, keys: list[str]) -> None:
         size = max(GROUP, ceil(sum(of == part for of, _ in self._wake) / GROUPS))
         for group in self.groups:
-            while group.part == part and keys and len(group.members) < size:
+            while group.part == part and keys and len(group.members) < size and not group.over():
                 group.members.append(self._member(part, keys.pop(0)))
         for some in chunked(keys, size):
-            name = some[0] if len(some) == 1 else f"{some[0]}…{some[-1]}"
+            name = f"{some[0]}…{some[-1]}" if len(some) > 1 else some[0]
             group = Group(part, len(self.groups) + 1, name, [self._member(part, key) for key in some])
             self.groups.append(group)
             self._tasks.append(asyncio.create_task(self._caller.group(self, group)))
@@ -220,7 +239,7 @@ class Window:
             event.set()
         ours = [*self._tasks, *(one for group in self.groups for one in group.members)]
         if ours:
-            await _given_up(ours, GRACE + 0.5)
+            await _given_up(ours, GRACE + BREATH)
         if self.once:
             self._keep_house()  # a pass hears the news that it made
         if self._house:

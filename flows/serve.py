@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 import httpx
+from prefect.settings import temporary_settings
 
 from act_core import garbage, logs
 from act_core.db import bootstrap, leases
@@ -138,7 +139,8 @@ async def _metrics(held: Settings) -> None:
 async def _work(worker: InProcessWorker) -> None:
     helper = asyncio.create_task(_beside(worker))
     try:
-        await worker.start(printer=lambda *words: logger.info("%s", " ".join(map(str, words))))
+        with temporary_settings({"flows.heartbeat_frequency": None}):  # instead of the worker's own
+            await worker.start(printer=lambda *words: logger.info("%s", " ".join(map(str, words))))
     finally:
         helper.cancel()
         for bug in await asyncio.gather(helper, return_exceptions=True):

@@ -21,10 +21,10 @@ from act_core.settings import Settings
 from act_core.timetable import STAGES, Stage
 from flows.deployments import ANCHOR, EACH_MINUTE, deploy, offset
 from flows.keeper import settings as load
-from flows.worker import HEARTBEAT, InProcessWorker
+from flows.worker import BEAT_S, HEAR_S, HEARTBEAT, LOOK_S, InProcessWorker
 
 LIMITS = {"panda-api": 2, "storage-checks": 1}  # stages that want it
-ZOMBIE_S = 120
+ZOMBIE_S = 2 * (BEAT_S + LOOK_S + HEAR_S) + 30  # the first heartbeat of a run is the worker's second one
 SOON_S = 8.0
 FIRST = ("refresh-queues", "renew-credentials")
 ZOMBIES = "act: crash zombie flow runs"

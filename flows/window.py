@@ -37,6 +37,7 @@ AGAIN_S = (5.0,) * 12  # the database is away for a pass: a restart of it takes 
 NAMED = 20  # CEs in a message
 LEASE_S = 60.0  # the server's least: for so long does a worker that is killed keep its slots from the next one
 LEAST_WINDOW = 60.0  # seconds: of shorter windows, too, a start is not late before two of these
+_crowds: dict[tuple[str, str], int] = {}  # keys of the last window of a tower's stage in this process
 
 
 def too_late(planned: object, seconds: float, now: datetime) -> bool:
@@ -140,12 +141,16 @@ async def _window(stage: str, seconds: float, ces: Sequence[str], jobs: Sequence
                 await stack.enter_async_context(slot(stage))
             except ConcurrencySlotAcquisitionError as err:
                 return Completed(name="Busy", message=f"no slot of {SCARCE[stage]}: {err}")
-        window = Window(tower, stage, 0 if tower.stages[stage].every else seconds, only)
+        crowd = (tower.rt.tower, stage)
+        expected = 0 if only else _crowds.get(crowd, 0)
+        window = Window(tower, stage, 0 if tower.stages[stage].every else seconds, only, expected=expected)
         await tower.began(stage, str(flow_run.id) if flow_run.id else None)
         try:
             await window.run()
         finally:
             tasks.closed(window)
+            if not only:
+                _crowds[crowd] = max(window.keys, expected // 2)  # one window may have few
         state = ended(window)
         await telling.tell(window, state)
         return state

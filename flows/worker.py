@@ -41,7 +41,7 @@ OTHERS = timedelta(seconds=4)  # that other workers have to take a run
 LOOK_S, HEAR_S = 2.0, 20.0  # between looks for runs that people cancel; that an answer may take
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDED = "prefect.flow-run.ended"  # ours: the last word of a run that had a heartbeat
-BEAT_S = 40.0  # between heartbeats; `flows.server` says after how many missing ones a run is dead
+BEAT_S = 60.0  # between heartbeats: a window has none; `flows.server` says how long a run may be silent
 MOST = 200  # runs in an answer: the server's default limit
 
 

@@ -35,6 +35,7 @@ from flows.children import free_port
 from flows.environment import client_environment
 from flows.standing import healthy
 from flows.supervise import Supervisor, prepare
+from tests.flows.probes import probe as probe  # a fixture
 
 UP_S, COMMAND_S = 120.0, 120.0
 SOONER = {

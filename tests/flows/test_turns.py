@@ -13,7 +13,7 @@ from act_core.runtime import Counts, Runtime
 from act_core.settings.model import ArcSettings, Prefect, Settings
 from act_core.stages import Tower
 from flows.rounds import Window
-from tests.flows.test_rounds import STAGE, Plain
+from tests.flows.probes import STAGE, Plain
 
 
 @pytest.fixture

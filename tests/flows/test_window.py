@@ -1,18 +1,22 @@
 """What a window tells Prefect: too late or not, the colour of a run, and its counts in words."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
+from act_core.apps import Application, Part
 from act_core.errors import DatabaseAway, ProtocolError, Transient
 from act_core.runtime import WRONG, Counts
-from flows import stops, window
+from act_core.stages import Tower
+from flows import keeper, stops, telling, window
 from flows.rounds import GOES_ON, Window
 from flows.tasks import ended as task_ended
 from flows.tasks import in_words, worth_a_retry
 from flows.window import ended, through_absence, too_late
+from tests.flows.probes import STAGE, Probe
 
 PLANNED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -179,3 +183,32 @@ async def test_a_worker_that_drains_does_not_wait(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DatabaseAway):
         await through_absence(passes.one, (3600,))
     assert passes.begun == 1
+
+
+async def test_a_window_expects_as_many_keys_as_those_before_it_had(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with few keys between two with many does not split the next one into a task for each key."""
+    noted: list[int] = []
+
+    class Noted(Window):
+        def __init__(self, tower: Tower, stage: str, seconds: float, only: Sequence[str], *, expected: int) -> None:
+            noted.append(expected)
+            super().__init__(tower, stage, seconds, only, probe.caller, expected)
+
+    @asynccontextmanager
+    async def tower() -> AsyncIterator[Tower]:
+        part = Part(STAGE, "probe", probe.due, probe.round)
+        yield Tower(probe.rt, apps=(Application("probe", parts=(part,)),))
+
+    async def tell(*_: object) -> None: ...
+
+    monkeypatch.setattr(window, "Window", Noted)
+    monkeypatch.setattr(keeper, "tower", tower)
+    monkeypatch.setattr(telling, "tell", tell)
+    for keys in ("abcdefgh", "", "", "ab", "a"):
+        probe.keys = list(keys)
+        await window.run_window(STAGE, 0)
+    assert noted == [0, 8, 4, 2, 2]
+    await window.run_window(STAGE, 0, ["a"])
+    assert noted[-1] == 0, "who chooses keys has these"
