@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.figures import Case, Figure, document, show
-from benchmarks.machine import described, described_server
+from benchmarks.machine import described, described_server, speed
 from benchmarks.mariadb import NotThere, own_server
 from benchmarks.places import KEEP
 from benchmarks.plan import ALONE, LINES, PARTS, SERVER, Line
@@ -90,7 +90,8 @@ def without(words: Sequence[str], url: str | None) -> list[str]:
     return [SERVER if word == url else word for word in words]
 
 
-def run(lines: Sequence[Line], quick: bool, url: str | None, kept: Path) -> list[Case]:
+def run(lines: Sequence[Line], quick: bool, url: str | None, kept: Path, speeds: list[dict[str, float]]) -> list[Case]:
+    """`speeds` gets the machine's after each line: neighbours that nobody sees change it within the hour."""
     columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     cases: list[Case] = []
     with Progress(*columns, console=err) as progress:
@@ -98,6 +99,7 @@ def run(lines: Sequence[Line], quick: bool, url: str | None, kept: Path) -> list
         for line in lines:
             progress.update(bar, description=f"{line.part}: {line.name}")
             cases.append(measured(line, quick, url, kept))
+            speeds.append(speed())
             progress.console.print(f"{line.part}: {line.name} took {cases[-1].took_s:.0f} s", markup=False)
             progress.advance(bar)
     return cases
@@ -131,7 +133,7 @@ def main() -> int:
         server(asked.database, Path(directory)) as url,
     ):
         about["mariadb"] = described_server(server_of(url)) if url else None
-        cases = run(lines, asked.quick, url, Path(kept))
+        cases = run(lines, asked.quick, url, Path(kept), about["speeds"])
     about["seconds"] = round(time.monotonic() - began)
     if asked.json:
         asked.json.write_text(json.dumps(document(about, cases), indent=1) + "\n", encoding="utf-8")

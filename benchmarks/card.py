@@ -64,7 +64,7 @@ def _line(words: str) -> str:
 def _machine(about: dict[str, Any]) -> Iterator[str]:
     words = [
         f"{about['cpu']}, {about['cores']} cores, {about['memory'] / 1e9:.0f} GB",
-        f"Linux {about['kernel']}, Python {about['python']} ({about['step_ns']:g} ns for a turn of a loop that adds)",
+        f"Linux {about['kernel']}, Python {about['python']}",
         f"{about['file_system']} with {about['fsync_ms']:g} ms for an fsync, {about['file_us']:g} µs of CPU for a file",
     ]
     if held := about.get("mariadb"):
@@ -72,9 +72,16 @@ def _machine(about: dict[str, Any]) -> Iterator[str]:
         words.append(f"MariaDB {held['version']} with {durable}")
     yield f"Measured at {about['at']} on {', '.join(words)}."
     yield f"Commit {about['commit']}; the load before it was {about['load']:.1f}."
+    turn, call = (_span([one[key] for one in about["speeds"]]) for key in ("step_ns", "syscall_ns"))
+    yield f"A turn of a loop that adds took {turn} of CPU between the parts, a system call {call}."
     if about.get("quick"):
         yield "**With small numbers (`--quick`): these figures mean little.**"
     yield ""
+
+
+def _span(found: Sequence[float]) -> str:
+    low, high = min(found), max(found)
+    return f"{low:.0f} ns" if high < 1.1 * low else f"{low:.0f} to {high:.0f} ns"
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

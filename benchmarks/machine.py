@@ -13,7 +13,7 @@ from typing import Any
 from act_core.settings.model import Db
 from benchmarks.tables import asked
 
-FSYNCS, FILES, STEPS = 50, 200, 2_000_000
+FSYNCS, FILES, STEPS, CALLS = 50, 200, 2_000_000, 200_000
 HERE = Path(__file__).parents[1]
 DURABLE = ("version", "innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "innodb_buffer_pool_size",
            "innodb_flush_method")  # fmt: skip
@@ -56,15 +56,19 @@ def _fsync_ms(directory: Path) -> float:
     return round(statistics.median(took), 3)
 
 
-def _step_ns() -> float:
-    """One turn of a loop that adds: by this, figures of two machines can be compared."""
-    found = []
+def speed() -> dict[str, float]:
+    """One turn of a loop that adds, and one system call: by these, figures of two machines, or hours, are compared."""
+    turns, calls = [], []
     for _ in range(5):
         began, total = time.thread_time(), 0
         for n in range(STEPS):
             total += n
-        found.append(time.thread_time() - began)
-    return round(1e9 * min(found) / STEPS, 1)
+        turns.append(time.thread_time() - began)
+        began = time.thread_time()
+        for _ in range(CALLS):
+            os.getppid()
+        calls.append(time.thread_time() - began)
+    return {"step_ns": round(1e9 * min(turns) / STEPS, 1), "syscall_ns": round(1e9 * min(calls) / CALLS, 1)}
 
 
 def _file_us(directory: Path) -> float:
@@ -83,7 +87,7 @@ def described() -> dict[str, Any]:
         "file_system": _file_system(here),
         "fsync_ms": _fsync_ms(here),
         "file_us": _file_us(here),
-        "step_ns": _step_ns(),
+        "speeds": [speed()],
         "cpu": _line("/proc/cpuinfo", "model name") or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory": 1024 * int(_line("/proc/meminfo", "MemTotal").split()[0] or 0),
