@@ -138,19 +138,31 @@ async def _reply_lost(_: Striker, request: web.Request, handler: Handler) -> web
     return hang_up(request)
 
 
+class _Said(web.Response):
+    """An answer that is on the wire already, on a connection that stays."""
+
+    keep_alive = True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        self._req = request
+
+    async def write_eof(self, data: bytes = b"") -> None: ...
+
+
 async def _reply_twice(_: Striker, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The answer comes a second time on the same connection, where the next call could take it for its own."""
+    """The answer comes a second time on the same connection, where the next call could take it for its own.
+
+    Both in one piece: what came after the next call was sent, no client could tell from the answer to it.
+    """
     whole = await handler(request)
     body = body_of(whole)
-    kept = {key: value for key, value in whole.headers.items() if key not in ("Content-Length", "Transfer-Encoding")}
-    lines = [f"HTTP/1.1 {whole.status} {whole.reason}", *(f"{key}: {value}" for key, value in kept.items())]
-    again = ("\r\n".join([*lines, f"Content-Length: {len(body)}"]) + "\r\n\r\n").encode() + body
-    first = web.Response(status=whole.status, reason=whole.reason, headers=kept, body=body)
-    await first.prepare(request)
-    await first.write_eof()
+    size = whole.headers.get("Content-Length", "0") if request.method == "HEAD" else str(len(body))
+    told = {"Content-Length": size, **headers_of(whole)}
+    lines = [f"HTTP/1.1 {whole.status} {whole.reason}", *(f"{key}: {value}" for key, value in told.items())]
+    once = ("\r\n".join(lines) + "\r\n\r\n").encode() + body
     if request.transport is not None:
-        request.transport.write(again)
-    return first
+        request.transport.write(once * 2)
+    return _Said(status=whole.status, reason=whole.reason)
 
 
 async def _sent_twice(_: Striker, request: web.Request, handler: Handler) -> web.StreamResponse:
