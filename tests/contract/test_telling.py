@@ -59,7 +59,7 @@ async def test_what_a_failed_job_says(bench: Bench, shell: Shell) -> None:
     (job,) = await bench.run(shell("echo bad >&2; exit 3"))
     assert await bench.end(job) is S.FAILED
     facts = (await bench.ce.details([job]))[job]
-    assert (facts.complete, facts.exit_code, facts.restart_at) == (True, 3, None)
+    assert (facts.complete, facts.exit_code, facts.restart_at) == (True, 3, None), facts
     assert facts.error
     assert (await bench.fetch(job))["stderr.txt"] == "bad\n"
 
