@@ -3,30 +3,39 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, and_, bindparam, exists, or_, select, true
+from sqlalchemy import ColumnElement, Integer, Select, String, bindparam, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from act_core.db import fences
 from act_core.db.attempts import Attempt, as_attempt, attempts, found
 from act_core.db.bulk import chunks
-from act_core.db.models import Ce, CeJob, CeJobArchive, Description, PlacementCe
-from act_core.db.modes import CARED_FOR, SENT_TO
-from act_core.db.types import BigId, Moment, UtcDateTime
+from act_core.db.due import (
+    BY_REQUEST,
+    BY_STATE,
+    DUE,
+    LIVING_WORDS,
+    NOW,
+    OUTPUTS_WANTED,
+    OVER_WORDS,
+    UNPLACED,
+    WAIT_FOR_INPUTS,
+    has,
+    through,
+)
+from act_core.db.models import Ce, CeJob, CeJobArchive, Description
+from act_core.db.modes import CARED_FOR
+from act_core.db.types import BigId
 from act_core.ids import RemoteId, SubmissionKey
 from act_core.jobspec import JobSpec
-from act_core.states import ENDED, FINAL, LIVING, CeState, Request
+from act_core.states import FINAL, CeState, Request
 
-_LIVING = tuple(state.value for state in LIVING)
-_WAITING_INPUTS = (CeState.SUBMITTED.value, CeState.HOLDING.value)
-_OVER = tuple(state.value for state in ENDED | FINAL)
 _FINAL = tuple(state.value for state in FINAL)
 
 
 # A statement that each round asks is put together once; what it leaves open it is told when it is asked.
-_NOW: Moment = bindparam("now", type_=UtcDateTime())
 _CE: Any = bindparam("ce", type_=String())
 _APP: Any = bindparam("app", type_=String())
 _IDS: Any = bindparam("ids", type_=BigId, expanding=True)
@@ -34,10 +43,6 @@ _NAMES: Any = bindparam("names", type_=String(), expanding=True)
 _WORDS: Any = bindparam("words", type_=String(), expanding=True)
 _STATES: Any = bindparam("states", type_=String(), expanding=True)
 _LIMIT: Any = bindparam("limit", type_=Integer())
-
-
-def _due(now: Moment) -> ColumnElement[bool]:
-    return or_(CeJob.due_at.is_(None), CeJob.due_at <= now)
 
 
 # A transfer that ends wakes its CE's steps whatever has become of the CE's mode: then they find nothing to ask.
@@ -48,35 +53,33 @@ def _listed(*where: ColumnElement[bool]) -> Select[Any]:
     return attempts().where(*where).order_by(CeJob.id).limit(_LIMIT)
 
 
-def _at_ce(*where: ColumnElement[bool]) -> Select[Any]:
-    return _listed(CeJob.ce == _CE, _CARED_FOR, *where)
-
-
-def _outputs_wanted() -> ColumnElement[bool]:
-    return or_(CeJob.request.is_(None), CeJob.request.notin_([Request.CLEAN.value, Request.RESUBMIT.value]))
+def _at_ce(index: str, *where: ColumnElement[bool]) -> Select[Any]:
+    return through(index, _listed(CeJob.ce == _CE, _CARED_FOR, *where))
 
 
 _SPECS = select(Description.id, Description.spec).where(Description.id.in_(_IDS))
 _AWAITING_INPUTS = _at_ce(
-    CeJob.state.in_(_WAITING_INPUTS),
-    CeJob.due_at <= _NOW,
+    BY_STATE,
+    CeJob.state.in_(WAIT_FOR_INPUTS),
+    CeJob.due_at <= NOW,
     CeJob.inputs_sent_at.is_(None),
-    fences.vouched(CeJob, _NOW),
+    fences.vouched(CeJob, NOW),
     or_(CeJob.request.is_(None), CeJob.request == Request.FETCH.value),
 )
-_IN_DOUBT = _at_ce(CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= _NOW)
-_AT_CE = attempts().where(CeJob.ce == _CE, CeJob.state.in_(_LIVING), CeJob.remote_id.is_not(None))
-_AMONG = attempts().where(CeJob.ce == _CE, CeJob.remote_id.in_(_NAMES), CeJob.state.in_(_LIVING))
-_FINISHED = _at_ce(CeJob.state == CeState.FINISHED.value, _outputs_wanted(), _due(_NOW))
+_IN_DOUBT = _at_ce(BY_STATE, CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= NOW)
+_AT_CE = attempts().where(CeJob.ce == _CE, CeJob.state.in_(LIVING_WORDS), CeJob.remote_id.is_not(None))
+_AMONG = attempts().where(CeJob.ce == _CE, CeJob.remote_id.in_(_NAMES), CeJob.state.in_(LIVING_WORDS))
+_FINISHED = _at_ce(BY_STATE, CeJob.state == CeState.FINISHED.value, OUTPUTS_WANTED, DUE)
 _FAILED = _at_ce(
+    BY_REQUEST,
     CeJob.request == Request.FETCH.value,
-    CeJob.state.in_(_OVER),
+    CeJob.state.in_(OVER_WORDS),
     CeJob.state != CeState.FINISHED.value,
-    _due(_NOW),
+    DUE,
 )
-_WISHED = _at_ce(CeJob.request.in_(_WORDS), CeJob.state.in_(_STATES), _due(_NOW))
+_WISHED = _at_ce(BY_REQUEST, CeJob.request.in_(_WORDS), CeJob.state.in_(_STATES), DUE)
 _UNPLACED = (
-    attempts()
+    through(BY_REQUEST, attempts())
     .where(CeJob.ce.is_(None), CeJob.request.is_not(None))
     # in the order of the index: by id alone, SQLite would read the whole table
     .order_by(CeJob.request, CeJob.id)
@@ -152,15 +155,15 @@ class Task(StrEnum):
 @cache
 def _tasks() -> Select[Any]:
     def wish(request: Request, *where: ColumnElement[bool]) -> ColumnElement[bool]:
-        return exists().where(CeJob.ce == _CE, CeJob.request == request.value, _due(_NOW), *where)
+        return has(BY_REQUEST, CeJob.ce == _CE, CeJob.request == request.value, DUE, *where)
 
     there: dict[Task, ColumnElement[bool]] = {
         Task.CANCEL: wish(Request.CANCEL),
-        Task.KILL_AND_CLEAN: wish(Request.CLEAN, CeJob.state.in_(_LIVING)),
+        Task.KILL_AND_CLEAN: wish(Request.CLEAN, CeJob.state.in_(LIVING_WORDS)),
         Task.RERUN: wish(Request.RERUN),
         Task.RESUBMIT: wish(Request.RESUBMIT),
-        Task.DOUBT: exists().where(CeJob.ce == _CE, CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= _NOW),
-        Task.UNPLACED: exists().where(CeJob.ce.is_(None), CeJob.request.is_not(None)),
+        Task.DOUBT: has(BY_STATE, CeJob.ce == _CE, CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= NOW),
+        Task.UNPLACED: UNPLACED,
     }
     return select(*(there[task].label(task.name) for task in Task))
 
@@ -200,7 +203,7 @@ def wished_over(session: Session, names: Collection[str], requests: Sequence[Req
     """Attempts at these CEs that are over, and of which somebody wants one of these."""
     words = [request.value for request in requests]
     wanted = (CeJob.ce.in_(names), CeJob.request.in_(words), CeJob.state.in_(_FINAL))
-    return [as_attempt(row) for row in session.execute(attempts().where(*wanted).limit(limit))]
+    return [as_attempt(row) for row in session.execute(through(BY_REQUEST, attempts()).where(*wanted).limit(limit))]
 
 
 def by_keys(session: Session, keys: Collection[SubmissionKey]) -> Mapping[SubmissionKey, CeState]:
@@ -216,71 +219,3 @@ def by_keys(session: Session, keys: Collection[SubmissionKey]) -> Mapping[Submis
 def with_news(session: Session, app: str, limit: int) -> list[Attempt]:
     """Rows of an application that moved since it last looked."""
     return found(session, _WITH_NEWS, app=app, limit=limit)
-
-
-def _has(*where: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(CeJob.ce == Ce.name, *where).correlate(Ce)
-
-
-def _has_any(column: Any, words: Sequence[str], *where: ColumnElement[bool]) -> ColumnElement[bool]:
-    # One look into the index a word: with IN, MariaDB reads all rows of the CE, the ones at rest too.
-    return or_(*(_has(column == word, *where) for word in words))
-
-
-def _to_send(now: Moment) -> ColumnElement[bool]:
-    waiting_here = (
-        exists()
-        .where(
-            PlacementCe.ce == Ce.name,
-            CeJob.placement_id == PlacementCe.placement_id,
-            CeJob.state == CeState.TOSUBMIT.value,
-            _due(now),
-        )
-        .correlate(Ce)
-    )
-    return and_(or_(Ce.mode.in_(SENT_TO), Ce.probe_at <= now), waiting_here)
-
-
-def _submit_besides(now: Moment) -> ColumnElement[bool]:
-    acted = [request.value for request in (Request.CANCEL, Request.RERUN, Request.RESUBMIT)]
-    return or_(
-        _has_any(CeJob.request, acted, _due(now)),
-        _has(CeJob.request == Request.CLEAN.value, CeJob.state.in_(_LIVING), _due(now)),
-        _has(CeJob.state == CeState.SUBMITTING.value, CeJob.due_at <= now),
-        _has_any(CeJob.state, _WAITING_INPUTS, CeJob.due_at <= now, fences.vouched(CeJob, now)),
-        exists().where(CeJob.ce.is_(None), CeJob.request.is_not(None)),
-    )
-
-
-def due_ces(session: Session, stage: str, now: datetime, full: Collection[str] = ()) -> list[str]:
-    """CEs with work for a stage, whose breaker is closed. One statement. `full`: what waits for these is no work."""
-    told = {"now": now} | ({"full": list(full)} if stage == "submit" else {})
-    return list(session.connection().scalars(_due_ces(stage), told))
-
-
-@lru_cache
-def _due_ces(stage: str) -> Select[tuple[str]]:
-    """Asked by each stage every second or two: it is put together once."""
-    now = _NOW
-    full: Any = bindparam("full", type_=String(), expanding=True)
-    conditions: dict[str, ColumnElement[bool]] = {
-        "submit": or_(_submit_besides(now), and_(Ce.name.not_in(full), _to_send(now))),
-        "sweep-status": and_(or_(Ce.next_look_at.is_(None), Ce.next_look_at <= now), _has_any(CeJob.state, _LIVING)),
-        "fetch-validate": or_(
-            _has(CeJob.state == CeState.FINISHED.value, _outputs_wanted(), _due(now)),
-            _has(CeJob.request == Request.FETCH.value, CeJob.state.in_(_OVER), _due(now)),
-        ),
-        "clean": _has(CeJob.request == Request.CLEAN.value, CeJob.state.in_(_OVER), _due(now)),
-    }
-    question: Any = select(Ce.name).where(
-        Ce.mode.in_(CARED_FOR), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), conditions[stage]
-    )
-    return question.order_by(Ce.name)  # type: ignore[no-any-return]
-
-
-def ces_with_jobs(session: Session, now: datetime) -> list[str]:
-    """CEs that have jobs of ours and whose breaker is closed."""
-    question: Any = select(Ce.name).where(
-        Ce.mode.in_(CARED_FOR), or_(Ce.retry_at.is_(None), Ce.retry_at <= now), _has_any(CeJob.state, _LIVING)
-    )
-    return list(session.scalars(question.order_by(Ce.name)))

@@ -13,8 +13,9 @@ from act_core.credentials.proxy import load_proxy, load_source, read_proxy
 from act_core.credentials.renewal import proxy_due, token_due
 from act_core.credentials.tokens import bearer, load_token, read_token
 from act_core.credentials.values import Bearer, Credential
-from act_core.db import credentials, queries
+from act_core.db import credentials
 from act_core.db.credentials import PROXY, TOKEN, Found
+from act_core.db.due import ces_with_jobs
 from act_core.errors import ActError, ConfigError, CredentialError, ProtocolError, Transient
 from act_core.logs import log
 from act_core.runtime import Counts, Runtime
@@ -221,7 +222,7 @@ def _ending(kind: str, path: Path, expires: datetime, now: datetime) -> Counts:
 
 
 async def with_jobs(rt: Runtime) -> Sequence[str]:
-    return await rt.read(queries.ces_with_jobs, rt.now())
+    return await rt.read(ces_with_jobs, rt.now())
 
 
 async def delegate(rt: Runtime, ce: str) -> Counts:

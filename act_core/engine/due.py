@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from act_core.db import ces, queries
+from act_core.db import ces
+from act_core.db.due import due_ces
 from act_core.db.modes import CARED_FOR
 from act_core.engine.submit import SENDING
 from act_core.engine.transfers import with_transfers
@@ -14,7 +15,7 @@ def due_in(stage: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:
 
     async def due(rt: Runtime) -> Sequence[str]:
         now = rt.now()
-        names = {*await rt.read(queries.due_ces, stage, now), *await with_transfers(rt, stage)}
+        names = {*await rt.read(due_ces, stage, now), *await with_transfers(rt, stage)}
         return [name for name in sorted(names) if rt.memory(name).paused.get(stage, now) <= now]
 
     return due
@@ -24,7 +25,7 @@ async def submit_due(rt: Runtime) -> Sequence[str]:
     """The CEs that have work for `submit`. One that is full is found for the sake of its other jobs only."""
     now = rt.now()
     full = [name for name in rt.remembered() if rt.memory(name).paused.get(SENDING, now) > now]
-    return sorted({*await rt.read(queries.due_ces, "submit", now, full), *await with_transfers(rt, "submit")})
+    return sorted({*await rt.read(due_ces, "submit", now, full), *await with_transfers(rt, "submit")})
 
 
 def always(key: str) -> Callable[[Runtime], Awaitable[Sequence[str]]]:

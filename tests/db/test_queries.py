@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from act_core.db import backlog, ces, filling, queries
+from act_core.db.due import due_ces
 from act_core.db.models import Ce
 from act_core.db.queries import Task
 from act_core.db.session import Database
@@ -128,7 +129,7 @@ def _sites(db: Database, now: datetime, **columns: Any) -> None:
 
 
 def _due(rows: Any) -> set[str]:
-    return {stage for stage in STAGES if "ce1" in rows.db.read(queries.due_ces, stage, rows.now)}
+    return {stage for stage in STAGES if "ce1" in rows.db.read(due_ces, stage, rows.now)}
 
 
 @pytest.mark.parametrize(("columns", "stages"), WORK)
@@ -139,7 +140,7 @@ def test_which_stages_have_work(rows: Any, columns: dict[str, Any], stages: set[
     rows.put("a", **({"ce": "ce1"} | columns | ({"due_at": rows.now + due} if due else {})))
     assert _due(rows) == stages
     if columns.get("ce", "ce1"):
-        assert not any("ce2" in rows.db.read(queries.due_ces, stage, rows.now) for stage in STAGES)
+        assert not any("ce2" in rows.db.read(due_ces, stage, rows.now) for stage in STAGES)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from act_core.ce.base import Facts, RemoteId
 from act_core.ce.registry import open_ce
 from act_core.db import leases, queries
 from act_core.db.arrivals import add_jobs
+from act_core.db.due import due_ces
 from act_core.db.models import CeJob
 from act_core.engine.fetch import fetch, plan
 from act_core.engine.poll import poll
@@ -95,7 +96,7 @@ async def test_bug_17_a_ce_that_is_out_of_service_is_not_looked_at_again_and_aga
 
     await house.write(out)
     for stage in ("submit", "sweep-status", "fetch-validate", "clean"):
-        assert await house.read(queries.due_ces, stage, house.now()) == []
+        assert await house.read(due_ces, stage, house.now()) == []
 
 
 async def test_bug_18_one_ces_round_that_breaks_stops_no_others(house: House) -> None:

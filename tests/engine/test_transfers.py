@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from act_core.db import modes, queries, wishes
+from act_core.db.due import due_ces
 from act_core.db.models import CeJob
 from act_core.db.modes import OPERATOR, Mode, Wanted
 from act_core.engine import transfers
@@ -60,7 +61,7 @@ async def test_it_is_claimed_and_not_begun_again(house: House, step: Step, state
     claimed = due[job]
     assert claimed is not None
     assert claimed > house.now()
-    assert await house.read(queries.due_ces, STAGE[step], house.now()) == []
+    assert await house.read(due_ces, STAGE[step], house.now()) == []
     house.ahead = 2 * CLAIM  # the claim has run out: whoever has the transfer claims it again
     begun = len(house.end.begun)
     await step(house, CE)
@@ -234,7 +235,7 @@ async def test_what_failed_is_not_due_at_once(house: House) -> None:
     house.end.trouble[job] = Transient("away")
     with pytest.raises(Transient):
         await fetch(house, CE)
-    assert await house.read(queries.due_ces, "fetch-validate", house.now()) == []
+    assert await house.read(due_ces, "fetch-validate", house.now()) == []
 
 
 async def test_a_bug_of_ours_is_raised_and_the_others_are_settled(house: House) -> None:
