@@ -39,8 +39,11 @@ def _wished(request: Request, *where: ColumnElement[bool]) -> ColumnElement[bool
     return has(BY_REQUEST, CeJob.ce == Ce.name, CeJob.request == request.value, DUE, *where)
 
 
-def _in_state(words: Sequence[str], *where: ColumnElement[bool]) -> ColumnElement[bool]:
-    """One look a word: with IN, all rows of the CE are read. What no job is in costs one look for all CEs together."""
+def in_state(words: Sequence[str], *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether the CE has jobs in one of these states. What no job is in costs one look for all CEs together.
+
+    One look a word: with IN, MariaDB reads all rows of the CE.
+    """
     return or_(
         *(
             and_(exists().where(CeJob.state == word), has(BY_STATE, CeJob.ce == Ce.name, CeJob.state == word, *where))
@@ -63,8 +66,8 @@ def _submit_besides() -> ColumnElement[bool]:
     return or_(
         *(_wished(request) for request in (Request.CANCEL, Request.RERUN, Request.RESUBMIT)),
         _wished(Request.CLEAN, CeJob.state.in_(LIVING_WORDS)),
-        _in_state([CeState.SUBMITTING.value], CeJob.due_at <= NOW),
-        _in_state(WAIT_FOR_INPUTS, CeJob.due_at <= NOW, fences.vouched(CeJob, NOW)),
+        in_state([CeState.SUBMITTING.value], CeJob.due_at <= NOW),
+        in_state(WAIT_FOR_INPUTS, CeJob.due_at <= NOW, fences.vouched(CeJob, NOW)),
         UNPLACED,
     )
 
@@ -80,9 +83,9 @@ def _due_ces(stage: str) -> Select[tuple[str]]:
     full: Any = bindparam("full", type_=String(), expanding=True)
     conditions: dict[str, ColumnElement[bool]] = {
         "submit": or_(_submit_besides(), and_(Ce.name.not_in(full), _to_send())),
-        "sweep-status": and_(or_(Ce.next_look_at.is_(None), Ce.next_look_at <= NOW), _in_state(LIVING_WORDS)),
+        "sweep-status": and_(or_(Ce.next_look_at.is_(None), Ce.next_look_at <= NOW), in_state(LIVING_WORDS)),
         "fetch-validate": or_(
-            _in_state([CeState.FINISHED.value], OUTPUTS_WANTED, DUE),
+            in_state([CeState.FINISHED.value], OUTPUTS_WANTED, DUE),
             _wished(Request.FETCH, CeJob.state.in_(OVER_WORDS)),
         ),
         "clean": _wished(Request.CLEAN, CeJob.state.in_(OVER_WORDS)),
@@ -92,7 +95,7 @@ def _due_ces(stage: str) -> Select[tuple[str]]:
 
 @lru_cache
 def _with_jobs() -> Select[tuple[str]]:
-    return _awake(_in_state(LIVING_WORDS))
+    return _awake(in_state(LIVING_WORDS))
 
 
 def _awake(condition: ColumnElement[bool]) -> Select[tuple[str]]:

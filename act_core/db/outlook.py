@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from act_core.db.due import LIVING_WORDS, in_state
 from act_core.db.models import Ce, CeJob
 from act_core.db.policy_models import Standing
 from act_core.reasons import Topic
-from act_core.states import LIVING, CeState
-
-_LIVING = sorted(LIVING)
+from act_core.states import CeState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ def outlooks(session: Session, ce: str) -> Sequence[Outlook]:
         CeJob.id, CeJob.state, CeJob.state_since, CeJob.started_at, CeJob.walltime_s, CeJob.credential_id,
         CeJob.proxy_until,
     )  # fmt: skip
-    rows = session.execute(select(*columns).where(CeJob.ce == ce, CeJob.state.in_(_LIVING)))
+    rows = session.execute(select(*columns).where(CeJob.ce == ce, CeJob.state.in_(LIVING_WORDS)))
     return [
         Outlook(one, CeState(state), since, started, None if wall is None else timedelta(seconds=wall), by, until)
         for one, state, since, started, wall, by, until in rows
@@ -43,9 +42,7 @@ def outlooks(session: Session, ce: str) -> Sequence[Outlook]:
 
 def with_living_jobs(session: Session) -> list[str]:
     """The CEs that have any, whatever their mode and breaker."""
-    # one look into the index a state: with IN, MariaDB reads all rows of the CE
-    living = (exists().where(CeJob.ce == Ce.name, CeJob.state == state).correlate(Ce) for state in _LIVING)
-    return list(session.scalars(select(Ce.name).where(or_(*living)).order_by(Ce.name)))
+    return list(session.scalars(select(Ce.name).where(in_state(LIVING_WORDS)).order_by(Ce.name)))
 
 
 def told_of(session: Session) -> list[str]:
