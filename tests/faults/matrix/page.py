@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.faults.matrix.cells import (
     ALL,
+    CALLS,
     KILLS,
     LEASE_S,
     MARIADB,
@@ -16,6 +17,7 @@ from tests.faults.matrix.cells import (
     SQLITE,
     UNHEARD,
     WHOLE,
+    WRITES,
     Cell,
     cells,
     database_of,
@@ -72,9 +74,11 @@ def columns_of(some: Iterable[Cell]) -> list[str]:
 
 
 def table(some: list[Cell], found: Mapping[str, float]) -> list[str]:
-    """Points down, faults across."""
+    """Points down, in the order in which a life comes to them; faults across."""
+    life = some[0].life
+    order = dict.fromkeys([*CALLS.get(life, ()), *WRITES.get(life, ()), *(cell.point for cell in some)])
     faults, names = columns_of(some), {(cell.point, cell.fault): cell.name for cell in some}
-    points = list(dict.fromkeys(cell.point for cell in some))
+    points = sorted({cell.point for cell in some}, key=list(order).index)
     lines = ["| | " + " | ".join(faults) + " |", "|---" * (len(faults) + 1) + "|"]
     for point in points:
         told = [_seconds(names.get((point, fault)), found) for fault in faults]
