@@ -1,7 +1,6 @@
 """A worker of the ATLAS walk: its CE, PanDA and storage are the world's; and what is configured there."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -17,7 +16,7 @@ from act_core.settings.policy import Brake, Clean, Disk
 from act_core.simulators.cric_queues import CeDescription, QueueDescription, entry_of
 from act_core.storage.storage import Storage
 from tests.walk.fake_panda import AtlasWorld, FakePanda, FakeStorage, PilotCe
-from tests.walk.worker import Worker
+from tests.walk.worker import Worker, own_directory
 
 QUEUES = ("NATIVE", "TRUE")
 C = TypeVar("C", bound=Closable)
@@ -62,7 +61,7 @@ def settings_in(directory: Path) -> Settings:
 @cache
 def feed() -> Path:
     """CRIC's two queues, as a file."""
-    path = Path(tempfile.mkdtemp(prefix="act-walk-")) / "cric.json"
+    path = own_directory() / "cric.json"
     ce = CeDescription(name="ce", endpoint="localhost", flavour="LOCAL-CE")
     entries = {name: entry_of(QueueDescription(name=name, ces=(ce,), native=name == "NATIVE")) for name in QUEUES}
     path.write_text(json.dumps(entries))

@@ -1,5 +1,7 @@
 """A worker of the random walks: on the world's clock and CE, and mortal at every write."""
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -40,10 +42,17 @@ class Worker(Runtime):
         return written
 
 
+def own_directory() -> Path:
+    """For as long as this process lives."""
+    made = tempfile.mkdtemp(prefix="act-walk-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
+
+
 @cache
 def template() -> Path:
     """State tables that are ready, as a file to copy."""
-    directory = Path(tempfile.mkdtemp(prefix="act-walk-"))
+    directory = own_directory()
     db = Database(Settings(state_dir=directory))
     bootstrap.bootstrap(db, BEGINNING)
     db.close()
