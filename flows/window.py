@@ -37,7 +37,7 @@ AGAIN_S = (5.0,) * 12  # the database is away for a pass: a restart of it takes 
 NAMED = 20  # CEs in a message
 LEASE_S = 60.0  # the server's least: for so long does a worker that is killed keep its slots from the next one
 LEAST_WINDOW = 60.0  # seconds: of shorter windows, too, a start is not late before two of these
-_crowds: dict[tuple[str, str], int] = {}  # keys of the last window of a tower's stage in this process
+_crowds: dict[tuple[str, str], int] = {}  # keys that the next window of a tower's stage may have, by those before it
 
 
 def too_late(planned: object, seconds: float, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, String, and_, bindparam, exists, literal, or_, select
@@ -18,6 +18,7 @@ S = TypeVar("S", bound=Select[Any])
 LIVING_WORDS = tuple(state.value for state in LIVING)
 OVER_WORDS = tuple(state.value for state in ENDED | FINAL)
 WAIT_FOR_INPUTS = (CeState.SUBMITTED.value, CeState.HOLDING.value)
+# A statement that each round asks is put together once; what it leaves open it is told when it is asked.
 NOW: Moment = bindparam("now", type_=UtcDateTime())
 DUE = or_(CeJob.due_at.is_(None), CeJob.due_at <= NOW)
 OUTPUTS_WANTED = or_(CeJob.request.is_(None), CeJob.request.notin_([Request.CLEAN.value, Request.RESUBMIT.value]))
@@ -78,7 +79,7 @@ def due_ces(session: Session, stage: str, now: datetime, full: Collection[str] =
     return list(session.connection().scalars(_due_ces(stage), told))
 
 
-@lru_cache
+@cache
 def _due_ces(stage: str) -> Select[tuple[str]]:
     full: Any = bindparam("full", type_=String(), expanding=True)
     conditions: dict[str, ColumnElement[bool]] = {
@@ -93,7 +94,7 @@ def _due_ces(stage: str) -> Select[tuple[str]]:
     return _awake(conditions[stage])
 
 
-@lru_cache
+@cache
 def _with_jobs() -> Select[tuple[str]]:
     return _awake(in_state(LIVING_WORDS))
 

@@ -33,9 +33,6 @@ from act_core.jobspec import JobSpec
 from act_core.states import FINAL, CeState, Request
 
 _FINAL = tuple(state.value for state in FINAL)
-
-
-# A statement that each round asks is put together once; what it leaves open it is told when it is asked.
 _CE: Any = bindparam("ce", type_=String())
 _APP: Any = bindparam("app", type_=String())
 _IDS: Any = bindparam("ids", type_=BigId, expanding=True)
@@ -43,8 +40,6 @@ _NAMES: Any = bindparam("names", type_=String(), expanding=True)
 _WORDS: Any = bindparam("words", type_=String(), expanding=True)
 _STATES: Any = bindparam("states", type_=String(), expanding=True)
 _LIMIT: Any = bindparam("limit", type_=Integer())
-
-
 # A transfer that ends wakes its CE's steps whatever has become of the CE's mode: then they find nothing to ask.
 _CARED_FOR = ~exists().where(Ce.name == _CE, Ce.mode.notin_(CARED_FOR))
 

@@ -123,6 +123,21 @@ def test_names_as_grids_write_them(attributes: list[tuple[str, str]], written: s
     assert slash_form(x509.Name(parts)) == written
 
 
+def test_a_key_is_tested_once_and_a_new_one_anew(pki: TestPki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL takes tens of milliseconds for it, and each session with each CE reads the proxy."""
+    read, tested = serialization.load_pem_private_key, list[bytes]()
+
+    def load(pem: bytes, password: bytes | None) -> object:
+        tested.append(pem)
+        return read(pem, password)
+
+    one, other = (pki.proxy("alice", path=tmp_path / name) for name in ("one", "other"))
+    monkeypatch.setattr(serialization, "load_pem_private_key", load)
+    for proxy in (one, one, other, one):
+        load_proxy(proxy, datetime.now(UTC))
+    assert len(tested) == len(set(tested)) == 2
+
+
 def test_an_expired_proxy_says_when_and_what_to_do(pki: TestPki, tmp_path: Path) -> None:
     file = pki.proxy("alice", timedelta(hours=-1), path=tmp_path / "old.pem")
     with pytest.raises(CredentialError, match=r"old\.pem expired at 20..-..-.. ..:..:.. UTC: renew it"):
